@@ -1,0 +1,197 @@
+import datetime
+
+from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from google.protobuf.internal import containers as _containers
+from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
+from google.protobuf import descriptor as _descriptor
+from google.protobuf import message as _message
+from collections.abc import Iterable as _Iterable, Mapping as _Mapping
+from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
+
+DESCRIPTOR: _descriptor.FileDescriptor
+
+class SignalStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    SIGNAL_STATUS_UNSPECIFIED: _ClassVar[SignalStatus]
+    SIGNAL_STATUS_MEASURED: _ClassVar[SignalStatus]
+    SIGNAL_STATUS_NOT_ENOUGH_DATA: _ClassVar[SignalStatus]
+SIGNAL_STATUS_UNSPECIFIED: SignalStatus
+SIGNAL_STATUS_MEASURED: SignalStatus
+SIGNAL_STATUS_NOT_ENOUGH_DATA: SignalStatus
+
+class GetReportRequest(_message.Message):
+    __slots__ = ("model", "version")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: str
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+
+class GetReportResponse(_message.Message):
+    __slots__ = ("report",)
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    report: Report
+    def __init__(self, report: _Optional[_Union[Report, _Mapping]] = ...) -> None: ...
+
+class Report(_message.Message):
+    __slots__ = ("model", "model_version", "generated_at", "reference", "window", "signals", "feedback")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    GENERATED_AT_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    FEEDBACK_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    model_version: str
+    generated_at: _timestamp_pb2.Timestamp
+    reference: Reference
+    window: Window
+    signals: _containers.RepeatedCompositeFieldContainer[Signal]
+    feedback: FeedbackSummary
+    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., generated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reference: _Optional[_Union[Reference, _Mapping]] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., signals: _Optional[_Iterable[_Union[Signal, _Mapping]]] = ..., feedback: _Optional[_Union[FeedbackSummary, _Mapping]] = ...) -> None: ...
+
+class Reference(_message.Message):
+    __slots__ = ("source", "rows")
+    SOURCE_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    source: str
+    rows: int
+    def __init__(self, source: _Optional[str] = ..., rows: _Optional[int] = ...) -> None: ...
+
+class Window(_message.Message):
+    __slots__ = ("first_predicted_at", "last_predicted_at", "rows", "capacity")
+    FIRST_PREDICTED_AT_FIELD_NUMBER: _ClassVar[int]
+    LAST_PREDICTED_AT_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    CAPACITY_FIELD_NUMBER: _ClassVar[int]
+    first_predicted_at: _timestamp_pb2.Timestamp
+    last_predicted_at: _timestamp_pb2.Timestamp
+    rows: int
+    capacity: int
+    def __init__(self, first_predicted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_predicted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rows: _Optional[int] = ..., capacity: _Optional[int] = ...) -> None: ...
+
+class Signal(_message.Message):
+    __slots__ = ("name", "status", "number", "ratio", "category")
+    NAME_FIELD_NUMBER: _ClassVar[int]
+    STATUS_FIELD_NUMBER: _ClassVar[int]
+    NUMBER_FIELD_NUMBER: _ClassVar[int]
+    RATIO_FIELD_NUMBER: _ClassVar[int]
+    CATEGORY_FIELD_NUMBER: _ClassVar[int]
+    name: str
+    status: SignalStatus
+    number: NumberComparison
+    ratio: RatioComparison
+    category: CategoryComparison
+    def __init__(self, name: _Optional[str] = ..., status: _Optional[_Union[SignalStatus, str]] = ..., number: _Optional[_Union[NumberComparison, _Mapping]] = ..., ratio: _Optional[_Union[RatioComparison, _Mapping]] = ..., category: _Optional[_Union[CategoryComparison, _Mapping]] = ...) -> None: ...
+
+class NumberComparison(_message.Message):
+    __slots__ = ("reference", "window", "ks_distance", "mean_difference")
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    KS_DISTANCE_FIELD_NUMBER: _ClassVar[int]
+    MEAN_DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    reference: NumberSummary
+    window: NumberSummary
+    ks_distance: float
+    mean_difference: Estimate
+    def __init__(self, reference: _Optional[_Union[NumberSummary, _Mapping]] = ..., window: _Optional[_Union[NumberSummary, _Mapping]] = ..., ks_distance: _Optional[float] = ..., mean_difference: _Optional[_Union[Estimate, _Mapping]] = ...) -> None: ...
+
+class NumberSummary(_message.Message):
+    __slots__ = ("rows", "mean", "standard_deviation", "minimum", "maximum", "p05", "p25", "p50", "p75", "p95")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    MEAN_FIELD_NUMBER: _ClassVar[int]
+    STANDARD_DEVIATION_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_FIELD_NUMBER: _ClassVar[int]
+    MAXIMUM_FIELD_NUMBER: _ClassVar[int]
+    P05_FIELD_NUMBER: _ClassVar[int]
+    P25_FIELD_NUMBER: _ClassVar[int]
+    P50_FIELD_NUMBER: _ClassVar[int]
+    P75_FIELD_NUMBER: _ClassVar[int]
+    P95_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    mean: float
+    standard_deviation: float
+    minimum: float
+    maximum: float
+    p05: float
+    p25: float
+    p50: float
+    p75: float
+    p95: float
+    def __init__(self, rows: _Optional[int] = ..., mean: _Optional[float] = ..., standard_deviation: _Optional[float] = ..., minimum: _Optional[float] = ..., maximum: _Optional[float] = ..., p05: _Optional[float] = ..., p25: _Optional[float] = ..., p50: _Optional[float] = ..., p75: _Optional[float] = ..., p95: _Optional[float] = ...) -> None: ...
+
+class RatioComparison(_message.Message):
+    __slots__ = ("reference", "window", "difference")
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    DIFFERENCE_FIELD_NUMBER: _ClassVar[int]
+    reference: RatioSummary
+    window: RatioSummary
+    difference: Estimate
+    def __init__(self, reference: _Optional[_Union[RatioSummary, _Mapping]] = ..., window: _Optional[_Union[RatioSummary, _Mapping]] = ..., difference: _Optional[_Union[Estimate, _Mapping]] = ...) -> None: ...
+
+class RatioSummary(_message.Message):
+    __slots__ = ("rows", "numerator", "denominator")
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    NUMERATOR_FIELD_NUMBER: _ClassVar[int]
+    DENOMINATOR_FIELD_NUMBER: _ClassVar[int]
+    rows: int
+    numerator: float
+    denominator: float
+    def __init__(self, rows: _Optional[int] = ..., numerator: _Optional[float] = ..., denominator: _Optional[float] = ...) -> None: ...
+
+class CategoryComparison(_message.Message):
+    __slots__ = ("reference", "window", "total_variation", "share_differences")
+    class ReferenceEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class WindowEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
+    class ShareDifferencesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: Estimate
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[_Union[Estimate, _Mapping]] = ...) -> None: ...
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    TOTAL_VARIATION_FIELD_NUMBER: _ClassVar[int]
+    SHARE_DIFFERENCES_FIELD_NUMBER: _ClassVar[int]
+    reference: _containers.ScalarMap[str, int]
+    window: _containers.ScalarMap[str, int]
+    total_variation: float
+    share_differences: _containers.MessageMap[str, Estimate]
+    def __init__(self, reference: _Optional[_Mapping[str, int]] = ..., window: _Optional[_Mapping[str, int]] = ..., total_variation: _Optional[float] = ..., share_differences: _Optional[_Mapping[str, Estimate]] = ...) -> None: ...
+
+class Estimate(_message.Message):
+    __slots__ = ("value", "lower", "upper")
+    VALUE_FIELD_NUMBER: _ClassVar[int]
+    LOWER_FIELD_NUMBER: _ClassVar[int]
+    UPPER_FIELD_NUMBER: _ClassVar[int]
+    value: float
+    lower: float
+    upper: float
+    def __init__(self, value: _Optional[float] = ..., lower: _Optional[float] = ..., upper: _Optional[float] = ...) -> None: ...
+
+class FeedbackSummary(_message.Message):
+    __slots__ = ("labelled", "accuracy", "accuracy_lower", "accuracy_upper")
+    LABELLED_FIELD_NUMBER: _ClassVar[int]
+    ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    ACCURACY_LOWER_FIELD_NUMBER: _ClassVar[int]
+    ACCURACY_UPPER_FIELD_NUMBER: _ClassVar[int]
+    labelled: int
+    accuracy: float
+    accuracy_lower: float
+    accuracy_upper: float
+    def __init__(self, labelled: _Optional[int] = ..., accuracy: _Optional[float] = ..., accuracy_lower: _Optional[float] = ..., accuracy_upper: _Optional[float] = ...) -> None: ...

@@ -1,0 +1,239 @@
+"""Facts over Redis Streams: append a batch atomically, consume it with a group, at least once."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from google.protobuf.message import Message
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, ResponseError
+
+from servicekit.errors import Unavailable
+from servicekit.telemetry import current_traceparent
+
+_log = structlog.get_logger(__name__)
+
+_TYPE, _DATA, _TRACEPARENT = b"type", b"data", b"traceparent"
+_ENTRY = tuple[bytes, dict[bytes, bytes] | None]
+
+
+class EventStreamUnavailable(Unavailable):
+    """The stream did not acknowledge: nothing may be taken as published."""
+
+    reason = "EVENT_STREAM_UNAVAILABLE"
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """One entry of a stream."""
+
+    entry_id: str
+    """`<milliseconds>-<sequence>`; ascends within the stream."""
+    type_name: str
+    """Full name of the protobuf message."""
+    data: bytes
+    """The message, serialised."""
+    traceparent: str
+    """W3C trace context of the publisher; empty when it had none."""
+
+
+def entry_order(entry_id: str) -> tuple[int, int]:
+    """Sorts entry ids as Redis does."""
+    milliseconds, _, sequence = entry_id.partition("-")
+    return int(milliseconds), int(sequence or 0)
+
+
+class EventPublisher:
+    """Appends messages to streams."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    async def publish(self, stream: str, messages: Sequence[Message]) -> None:
+        """Appends all of the messages, or none, in one round trip; returns once acknowledged.
+
+        Raises:
+            EventStreamUnavailable: Redis is away, too slow, full or cannot write its disk. When the
+                answer was lost on the way the messages may be there all the same.
+        """
+        traceparent = current_traceparent().encode()
+        async with self._redis.pipeline(transaction=True) as pipeline:
+            for message in messages:
+                pipeline.xadd(
+                    stream,
+                    {
+                        _TYPE: message.DESCRIPTOR.full_name.encode(),
+                        _DATA: message.SerializeToString(),
+                        _TRACEPARENT: traceparent,
+                    },
+                )
+            try:
+                await pipeline.execute()
+            except (RedisError, OSError) as error:
+                _log.warning("publish_failed", stream=stream, error=type(error).__name__)
+                raise EventStreamUnavailable(
+                    "The event stream takes no records for the moment.", retry_after=1.0
+                ) from error
+
+
+class EventConsumer:
+    """One member of a consumer group on one stream.
+
+    Entries come in order, in batches. A batch is acknowledged after `handle` returned, so a crash
+    brings it again: handlers must be idempotent. At the start it takes up what it had not
+    acknowledged under its name; what another member held longer than `claim_after` seconds it
+    takes over.
+
+    Args:
+        redis: a client whose socket timeout is longer than `block`.
+        consumer: unique within the group and the same after a restart.
+        block: longest wait for new entries, seconds.
+    """
+
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        stream: str,
+        group: str,
+        consumer: str,
+        batch_size: int = 500,
+        block: float = 1.0,
+        claim_after: float = 60.0,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._redis = redis
+        self._stream = stream
+        self._group = group
+        self._consumer = consumer
+        self._batch_size = batch_size
+        self._block_ms = int(block * 1000)
+        self._claim_after = claim_after
+        self._clock = clock
+        self._next_claim = 0.0
+        self._own_pending = True
+        self._group_ready = False
+
+    async def run(self, handle: Callable[[Sequence[Event]], Awaitable[None]]) -> None:
+        """Consumes until cancelled.
+
+        When Redis or the handler fails the same entries are tried again, with growing pauses.
+        """
+        pause = 0.0
+        while True:
+            try:
+                await self.consume_once(handle)
+                pause = 0.0
+            except Exception as error:
+                if _lost_group(error):
+                    self._group_ready = False
+                self._own_pending = True
+                pause = min(max(pause * 2, 0.1), 5.0)
+                _log.warning(
+                    "consume_failed",
+                    stream=self._stream,
+                    group=self._group,
+                    error=type(error).__name__,
+                    detail="" if isinstance(error, RedisError) else str(error),
+                    retry_in=pause,
+                )
+                await asyncio.sleep(pause)
+
+    async def consume_once(self, handle: Callable[[Sequence[Event]], Awaitable[None]]) -> int:
+        """Reads one batch, handles and acknowledges it; returns the number of entries."""
+        await self._ensure_group()
+        entries = await self._read()
+        # An entry that was trimmed away while it was pending comes without its fields.
+        events = [_event(entry_id, fields) for entry_id, fields in entries if fields]
+        if events:
+            await handle(events)
+        if entries:
+            await self._redis.xack(
+                self._stream, self._group, *(entry_id for entry_id, _ in entries)
+            )
+        return len(events)
+
+    async def _ensure_group(self) -> None:
+        if self._group_ready:
+            return
+        try:
+            await self._redis.xgroup_create(self._stream, self._group, id="0", mkstream=True)
+        except ResponseError as error:
+            if "BUSYGROUP" not in str(error):
+                raise
+        self._group_ready = True
+
+    async def _read(self) -> list[_ENTRY]:
+        if self._own_pending:
+            entries = await self._read_group("0", block=None)
+            if entries:
+                return entries
+            self._own_pending = False
+        if self._clock() >= self._next_claim:
+            entries = await self._claim()
+            if entries:
+                return entries
+            self._next_claim = self._clock() + self._claim_after / 2
+        return await self._read_group(">", block=self._block_ms)
+
+    async def _read_group(self, after: str, block: int | None) -> list[_ENTRY]:
+        answer: Any = await self._redis.xreadgroup(
+            self._group, self._consumer, {self._stream: after}, count=self._batch_size, block=block
+        )
+        if not answer:
+            return []
+        streams = answer.values() if isinstance(answer, dict) else [e for _, e in answer]
+        (entries,) = streams
+        return list(entries)
+
+    async def _claim(self) -> list[_ENTRY]:
+        answer: Any = await self._redis.xautoclaim(
+            self._stream,
+            self._group,
+            self._consumer,
+            min_idle_time=int(self._claim_after * 1000),
+            count=self._batch_size,
+        )
+        return [entry for entry in answer[1] if entry[0] is not None]
+
+
+async def trim_consumed(redis: Redis, stream: str) -> int:
+    """Drops the entries that every group of the stream has acknowledged; returns how many.
+
+    Raises:
+        RedisError: Redis is away; nothing was dropped, or nothing that was needed.
+    """
+    if not await redis.exists(stream):
+        return 0
+    needed: list[str] = []
+    for group in await redis.xinfo_groups(stream):
+        pending: Any = await redis.xpending(stream, group["name"])
+        if pending["pending"]:
+            needed.append(_text(pending["min"]))
+        else:
+            milliseconds, sequence = entry_order(_text(group["last-delivered-id"]))
+            needed.append(f"{milliseconds}-{sequence + 1}")
+    if not needed:
+        return 0
+    oldest = min(needed, key=entry_order)
+    return int(await redis.xtrim(stream, minid=oldest, approximate=True))
+
+
+def _event(entry_id: bytes, fields: dict[bytes, bytes]) -> Event:
+    return Event(
+        entry_id=_text(entry_id),
+        type_name=_text(fields.get(_TYPE, b"")),
+        data=fields.get(_DATA, b""),
+        traceparent=_text(fields.get(_TRACEPARENT, b"")),
+    )
+
+
+def _lost_group(error: Exception) -> bool:
+    return isinstance(error, ResponseError) and "NOGROUP" in str(error)
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

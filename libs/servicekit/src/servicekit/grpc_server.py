@@ -1,0 +1,116 @@
+"""A gRPC server with health, reflection and the interceptors that every service has."""
+
+from collections.abc import Mapping
+from types import TracebackType
+from typing import Self
+
+import grpc
+import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health
+from grpc_reflection.v1alpha import reflection
+from opentelemetry.instrumentation.grpc import aio_server_interceptor, filters
+from opentelemetry.trace import TracerProvider
+
+from servicekit.access_tokens import AccessTokenVerifier
+from servicekit.grpc_interceptors import (
+    AuthInterceptor,
+    ErrorInterceptor,
+    ObservationInterceptor,
+    RequestContextInterceptor,
+)
+from servicekit.settings import GrpcServerSettings
+
+_log = structlog.get_logger(__name__)
+
+
+class GrpcServer:
+    """Listens from `start` (or entering it as a context) to `stop`.
+
+    Register servicers on `grpc` before the start and name their services with `expose`. It says
+    NOT_SERVING until `set_serving(True)`.
+
+    Args:
+        scopes: scope that a caller must hold, by full method name; what is not named is refused.
+    """
+
+    def __init__(
+        self,
+        settings: GrpcServerSettings,
+        *,
+        verifier: AccessTokenVerifier,
+        scopes: Mapping[str, str],
+        tracer_provider: TracerProvider,
+    ) -> None:
+        self._settings = settings
+        self._health = health.HealthServicer()
+        self._services = ["grpc.health.v1.Health", reflection.SERVICE_NAME]
+        self.address = settings.grpc_address
+        age_ms = int(settings.grpc_connection_age * 1000)
+        self.grpc = grpc.aio.server(
+            interceptors=[
+                aio_server_interceptor(
+                    tracer_provider=tracer_provider, filter_=filters.negate(filters.health_check())
+                ),
+                RequestContextInterceptor(settings.grpc_default_timeout),
+                ObservationInterceptor(),
+                ErrorInterceptor(),
+                AuthInterceptor(verifier, scopes),
+            ],
+            options=[
+                ("grpc.so_reuseport", 0),
+                ("grpc.max_receive_message_length", settings.grpc_max_message_bytes),
+                ("grpc.max_connection_age_ms", age_ms),
+                ("grpc.max_connection_age_grace_ms", age_ms),
+                # Clients ping an idle connection to notice a dead server; the default forbids it.
+                ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
+            ],
+            maximum_concurrent_rpcs=settings.grpc_max_concurrent_calls,
+        )
+        health_pb2_grpc.add_HealthServicer_to_server(self._health, self.grpc)
+
+    def expose(self, service: str) -> None:
+        """Lists a registered service, by its full name, in reflection and health."""
+        self._services.append(service)
+
+    async def set_serving(self, serving: bool) -> None:
+        """What health checks hear from now on."""
+        answer = health_pb2.HealthCheckResponse
+        status = answer.SERVING if serving else answer.NOT_SERVING
+        for service in ("", *self._services):
+            await self._health.set(service, status)
+
+    async def start(self) -> None:
+        """Binds and listens.
+
+        Raises:
+            OSError: the address cannot be bound.
+        """
+        reflection.enable_server_reflection(self._services, self.grpc)
+        await self.set_serving(False)
+        try:
+            port = self.grpc.add_insecure_port(self.address)
+        except RuntimeError as error:
+            raise OSError(f"cannot listen on {self.address}: is it in use?") from error
+        if port and self.address.endswith(":0"):
+            self.address = f"{self.address.removesuffix(':0')}:{port}"
+        await self.grpc.start()
+        _log.info("grpc_listening", address=self.address)
+
+    async def stop(self) -> None:
+        """Takes no new calls, lets running ones finish within the grace, then ends them."""
+        await self._health.enter_graceful_shutdown()
+        await self.grpc.stop(self._settings.shutdown_grace)
+        _log.info("grpc_stopped", address=self.address)
+
+    async def __aenter__(self) -> Self:
+        await self.start()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        await self.stop()

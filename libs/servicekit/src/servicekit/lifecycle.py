@@ -1,0 +1,41 @@
+"""Runs a service until it is asked to stop."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+import structlog
+
+_log = structlog.get_logger(__name__)
+
+
+async def stop_signal() -> None:
+    """Returns at the first SIGTERM or SIGINT; a second one then ends the process at once."""
+    loop = asyncio.get_running_loop()
+    stopped = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopped.set)
+    await stopped.wait()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.remove_signal_handler(number)
+    _log.info("stop_requested")
+
+
+async def run_until_stopped(*tasks: Coroutine[Any, Any, None]) -> None:
+    """Runs background work beside the server until a stop signal; work that fails stops it all."""
+    async with asyncio.TaskGroup() as group:
+        running = [group.create_task(task) for task in tasks]
+        await group.create_task(stop_signal())
+        for task in running:
+            task.cancel()
+
+
+async def every(interval: float, action: Callable[[], Awaitable[None]]) -> None:
+    """Awaits `action` now and then every `interval` seconds; a failure is logged, not fatal."""
+    while True:
+        try:
+            await action()
+        except Exception:
+            _log.exception("periodic_action_failed", action=getattr(action, "__name__", "?"))
+        await asyncio.sleep(interval)

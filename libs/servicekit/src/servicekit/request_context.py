@@ -1,0 +1,41 @@
+"""What travels with one request through a process: its id, its deadline and who asks."""
+
+import re
+import time
+from contextvars import ContextVar
+from dataclasses import dataclass
+from uuid import uuid4
+
+_WELL_FORMED_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
+
+
+@dataclass(frozen=True, slots=True)
+class Principal:
+    """A verified caller, as its access token describes it."""
+
+    client_id: str
+    tenant: str
+    scopes: frozenset[str]
+    token_id: str
+    expires_at: float
+    """Seconds since the epoch."""
+
+
+request_id: ContextVar[str] = ContextVar("request_id", default="")
+deadline: ContextVar[float | None] = ContextVar("deadline", default=None)
+"""On the clock of `time.monotonic`, seconds."""
+principal: ContextVar[Principal] = ContextVar("principal")
+"""Set wherever a method is not public; reading it elsewhere raises LookupError."""
+
+
+def accept_request_id(offered: str | None) -> str:
+    """The caller's request id where it is well formed, else a new one."""
+    if offered and _WELL_FORMED_ID.fullmatch(offered):
+        return offered
+    return uuid4().hex
+
+
+def time_left(limit: float) -> float:
+    """Seconds until the request's deadline, at most `limit`; 0 when it has passed."""
+    at = deadline.get()
+    return limit if at is None else max(0.0, min(limit, at - time.monotonic()))

@@ -1,0 +1,96 @@
+"""Shared pieces of the services' settings, read from the environment with the prefix WEIR_.
+
+A service's own class inherits the pieces that it needs and adds its fields:
+`class Settings(GrpcServerSettings, TelemetrySettings): ...`.
+"""
+
+import socket
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, SecretStr
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+
+class EnvironmentSettings(BaseSettings):
+    """Reads WEIR_<FIELD>; settings do not change while a process runs."""
+
+    model_config = SettingsConfigDict(env_prefix="WEIR_", frozen=True, extra="ignore")
+
+
+class TelemetrySettings(EnvironmentSettings):
+    """Logs, traces and metrics."""
+
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="Least severe log event that is written."
+    )
+    otlp_endpoint: str = Field(
+        default="", description="OTLP/gRPC collector for spans, host:port; empty exports none."
+    )
+    trace_file: Path | None = Field(
+        default=None, description="File that finished spans are appended to, one JSON each."
+    )
+    trace_sample_ratio: float = Field(
+        default=1.0, ge=0, le=1, description="Share of new traces that are recorded."
+    )
+    metrics_address: str = Field(
+        default="0.0.0.0:9090",
+        description="host:port of the Prometheus endpoint of a gRPC service; port 0 takes any.",
+    )
+    instance: str = Field(
+        default_factory=socket.gethostname,
+        description="This replica's name, in logs, spans and as the event consumer's name.",
+    )
+
+
+class GrpcServerSettings(EnvironmentSettings):
+    """The gRPC side of a service."""
+
+    grpc_address: str = Field(
+        default="0.0.0.0:50051", description="Where to listen: host:port or unix:path."
+    )
+    grpc_default_timeout: float = Field(
+        default=10.0,
+        gt=0,
+        description="Longest that a call may take, seconds.",
+    )
+    grpc_max_message_bytes: int = Field(
+        default=4 * 1024 * 1024, gt=0, description="Largest request that is read."
+    )
+    grpc_max_concurrent_calls: int = Field(
+        default=1000, gt=0, description="Calls beyond these are refused with RESOURCE_EXHAUSTED."
+    )
+    grpc_connection_age: float = Field(
+        default=30.0,
+        gt=0,
+        description="Seconds after which a connection is asked to close, so that clients find "
+        "new replicas.",
+    )
+    shutdown_grace: float = Field(
+        default=10.0, ge=0, description="Seconds that running calls get to finish at a stop."
+    )
+
+
+class TokenSettings(EnvironmentSettings):
+    """Which access tokens are believed."""
+
+    issuer: str = Field(
+        default="http://127.0.0.1:8080", description="The `iss` that a token must carry."
+    )
+    audience: str = Field(default="weir", description="The `aud` that a token must hold.")
+    jwks_url: str = Field(
+        default="http://127.0.0.1:8080/.well-known/jwks.json",
+        description="Where the issuer publishes its keys.",
+    )
+
+
+class EventSettings(EnvironmentSettings):
+    """The Redis that holds the event streams; it must not lose what it acknowledged."""
+
+    events_redis_url: SecretStr = Field(
+        default=SecretStr("redis://127.0.0.1:6379/0"),
+        description="redis://, rediss:// or unix:// address of the events Redis.",
+    )
+    events_timeout: float = Field(
+        default=2.0, gt=0, description="Longest wait for the events Redis, seconds."
+    )

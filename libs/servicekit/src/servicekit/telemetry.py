@@ -1,0 +1,83 @@
+"""Traces and metrics of one process."""
+
+import sys
+from pathlib import Path
+from typing import TextIO
+
+import prometheus_client
+import structlog
+from opentelemetry import propagate, trace
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resource
+from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
+from opentelemetry.sdk.trace.export import (
+    BatchSpanProcessor,
+    ConsoleSpanExporter,
+    SpanExporter,
+)
+from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+
+from servicekit.settings import TelemetrySettings
+
+_log = structlog.get_logger(__name__)
+_EXPORT_DELAY_MS = 500
+
+
+def configure_tracing(service: str, settings: TelemetrySettings) -> TracerProvider:
+    """Makes the process's tracer provider. Shut it down last, so that it can flush.
+
+    Without an exporter spans are still made: their ids reach logs and answers.
+    """
+    provider = TracerProvider(
+        resource=Resource.create({SERVICE_NAME: service, SERVICE_INSTANCE_ID: settings.instance}),
+        sampler=ParentBased(TraceIdRatioBased(settings.trace_sample_ratio)),
+        shutdown_on_exit=False,
+    )
+    exporters: list[SpanExporter] = []
+    if settings.otlp_endpoint:
+        exporters.append(OTLPSpanExporter(endpoint=settings.otlp_endpoint, insecure=True))
+    if settings.trace_file is not None:
+        exporters.append(_file_exporter(settings.trace_file))
+    for exporter in exporters:
+        provider.add_span_processor(
+            BatchSpanProcessor(exporter, schedule_delay_millis=_EXPORT_DELAY_MS)
+        )
+    trace.set_tracer_provider(provider)
+    return provider
+
+
+def _file_exporter(path: Path) -> SpanExporter:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Line by line, so that processes that share the file do not cut each other's spans.
+    out: TextIO = path.open("a", buffering=1, encoding="utf-8")
+    return ConsoleSpanExporter(out=out, formatter=_one_line)
+
+
+def _one_line(span: ReadableSpan) -> str:
+    return str(span.to_json(indent=None)) + "\n"
+
+
+def current_traceparent() -> str:
+    """The W3C traceparent of the running span; empty outside of one."""
+    carrier: dict[str, str] = {}
+    propagate.inject(carrier)
+    return carrier.get("traceparent", "")
+
+
+def current_trace_id() -> str:
+    """The running trace's id, 32 hex digits; empty outside of one."""
+    span = trace.get_current_span().get_span_context()
+    return format(span.trace_id, "032x") if span.is_valid else ""
+
+
+def serve_metrics(address: str) -> int:
+    """Serves the process's Prometheus metrics in a thread; returns the port.
+
+    Raises:
+        OSError: the address is taken or not ours.
+    """
+    host, _, port = address.rpartition(":")
+    server, _thread = prometheus_client.start_http_server(int(port), addr=host)
+    bound: int = server.server_port
+    _log.info("metrics_served", address=f"{host}:{bound}", python=sys.version.split()[0])
+    return bound

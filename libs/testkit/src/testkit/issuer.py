@@ -1,0 +1,51 @@
+"""An issuer of access tokens whose every claim a test can bend."""
+
+import time
+from typing import Any
+from uuid import uuid4
+
+from joserfc import jwt
+from joserfc.jwk import ECKey, KeySet
+
+ISSUER = "https://issuer.test"
+AUDIENCE = "weir"
+
+
+class FakeIssuer:
+    """Signs tokens as the gateway does and publishes its key."""
+
+    def __init__(self) -> None:
+        self.key = ECKey.generate_key("P-256", auto_kid=True)
+
+    def jwks(self) -> dict[str, Any]:
+        """The public keys as a JWK set."""
+        return dict(KeySet([self.key]).as_dict(private=False))
+
+    async def find(self, key_id: str) -> ECKey | None:
+        """The key of that id: this object is a source of keys for a verifier."""
+        return self.key if key_id == self.key.kid else None
+
+    def token(
+        self,
+        *scopes: str,
+        client_id: str = "client-1",
+        tenant: str = "tenant-1",
+        header: dict[str, Any] | None = None,
+        **claims: Any,
+    ) -> str:
+        """A valid token of ten minutes; `header` and `claims` replace parts, None drops a claim."""
+        now = int(time.time())
+        content = {
+            "iss": ISSUER,
+            "sub": client_id,
+            "aud": AUDIENCE,
+            "client_id": client_id,
+            "tenant": tenant,
+            "scope": " ".join(scopes),
+            "iat": now,
+            "exp": now + 600,
+            "jti": uuid4().hex,
+        } | claims
+        content = {name: value for name, value in content.items() if value is not None}
+        head = {"alg": "ES256", "typ": "at+jwt", "kid": self.key.kid} | (header or {})
+        return jwt.encode(head, content, self.key)

@@ -1,0 +1,89 @@
+"""Real PostgreSQL and Redis servers for tests, from the wheels that `make run` uses."""
+
+import asyncio
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TypeVar
+from uuid import uuid4
+
+import asyncpg
+
+from weir_local.embedded_postgres import postgres_process, postgres_url
+from weir_local.embedded_redis import redis_process, redis_url
+from weir_local.process import ManagedProcess, ProcessSpec
+
+_START_TIMEOUT = 30.0
+StoreT = TypeVar("StoreT", bound="Store")
+
+
+class Store(ManagedProcess):
+    """A server that a test may stop, freeze, kill and start again."""
+
+    def __init__(self, spec: ProcessSpec, url: str) -> None:
+        super().__init__(spec)
+        self.url = url
+
+    def start_ready(self) -> None:
+        """Starts it and waits until it answers.
+
+        Raises:
+            TimeoutError: it does not, with the end of its log.
+        """
+        self.start()
+        give_up = time.monotonic() + _START_TIMEOUT
+        while not self.spec.ready():
+            if not self.running or time.monotonic() > give_up:
+                tail = self.spec.log_file.read_text(errors="replace")[-2000:]
+                raise TimeoutError(f"{self.spec.name} does not start:\n{tail}")
+            time.sleep(0.02)
+
+
+@contextmanager
+def running_redis(directory: Path, *, durable: bool = True) -> Iterator[Store]:
+    """A Redis of its own in `directory`."""
+    socket_path = directory / "redis.sock"
+    spec = redis_process(
+        "redis", directory / "data", socket_path, directory / "redis.log", durable=durable
+    )
+    yield from _running(Store(spec, redis_url(socket_path)))
+
+
+class PostgresStore(Store):
+    """A PostgreSQL server that makes databases for tests."""
+
+    def __init__(self, spec: ProcessSpec, socket_directory: Path) -> None:
+        super().__init__(spec, postgres_url(socket_directory))
+        self._socket_directory = socket_directory
+
+    def create_database(self) -> str:
+        """A new empty database; returns its URL for SQLAlchemy with asyncpg."""
+        name = f"test_{uuid4().hex}"
+        asyncio.run(self._execute(f'CREATE DATABASE "{name}"'))
+        return postgres_url(self._socket_directory, name)
+
+    async def _execute(self, statement: str) -> None:
+        connection = await asyncpg.connect(
+            user="postgres", database="postgres", host=str(self._socket_directory)
+        )
+        try:
+            await connection.execute(statement)
+        finally:
+            await connection.close()
+
+
+@contextmanager
+def running_postgres(directory: Path) -> Iterator[PostgresStore]:
+    """A PostgreSQL of its own in `directory`."""
+    socket_directory = directory / "run"
+    spec = postgres_process(directory / "data", socket_directory, directory / "postgres.log")
+    yield from _running(PostgresStore(spec, socket_directory))
+
+
+def _running(store: StoreT) -> Iterator[StoreT]:
+    store.start_ready()
+    try:
+        yield store
+    finally:
+        store.stop()
