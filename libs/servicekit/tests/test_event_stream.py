@@ -2,7 +2,7 @@
 
 import asyncio
 import signal
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -18,6 +18,7 @@ from servicekit.event_stream import (
 )
 from servicekit.redis_client import open_redis
 from testkit.stores import Store, running_redis
+from testkit.waiting import until
 
 STREAM = "test:facts"
 
@@ -97,9 +98,7 @@ async def test_failing_handler_is_retried_while_running(redis: Redis) -> None:
     collector = Collector()
     collector.failures = 2
     running = asyncio.create_task(consumer(redis).run(collector))
-    async with asyncio.timeout(5):
-        while not collector.values:
-            await asyncio.sleep(0.01)
+    await until(lambda: bool(collector.values))
     running.cancel()
     assert collector.values == ["one"]
 
@@ -165,11 +164,11 @@ async def test_consumer_comes_back_after_redis_lost_everything(tmp_path: Path) -
         collector = Collector()
         running = asyncio.create_task(consumer(redis).run(collector))
         await publish(redis, "one")
-        await _until(lambda: collector.values == ["one"])
+        await until(lambda: collector.values == ["one"])
         server.kill()
         server.start_ready()
         await publish(redis, "two")
-        await _until(lambda: collector.values == ["one", "two"])
+        await until(lambda: collector.values == ["one", "two"])
         running.cancel()
         await redis.aclose()
 
@@ -185,9 +184,3 @@ async def test_stalled_redis_is_given_up_in_time(redis_server: Store) -> None:
     finally:
         redis_server.send(signal.SIGCONT)
         await redis.aclose()
-
-
-async def _until(holds: Callable[[], bool]) -> None:
-    async with asyncio.timeout(10):
-        while not holds():
-            await asyncio.sleep(0.02)

@@ -111,7 +111,9 @@ async def test_servicer_sees_principal_request_id_and_deadline(say: Call, servic
     async def answer(_: bytes) -> bytes:
         principal = request_context.principal.get()
         assert 0 < request_context.time_left(60) <= 1.0
-        return f"{principal.client_id} {principal.tenant} {request_context.request_id.get()}".encode()
+        return (
+            f"{principal.client_id} {principal.tenant} {request_context.request_id.get()}".encode()
+        )
 
     service.answer = answer
     request_context.request_id.set("req-7")

@@ -33,7 +33,7 @@ class OtlpReceiver(trace_service_pb2_grpc.TraceServiceServicer):
         self._spans: list[ReceivedSpan] = []
         self._changed = threading.Condition()
 
-    def Export(self, request: Any, context: Any) -> Any:  # noqa: N802
+    def Export(self, request: Any, context: Any) -> Any:
         """Takes a batch of spans (the protocol's own method)."""
         with self._changed:
             self._spans.extend(_spans(request))

@@ -1,0 +1,96 @@
+"""`python -m inference`: settings → models → recorder → predictor → server."""
+
+import argparse
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+
+from inference.cpu_limit import available_cores
+from inference.deployments import announce
+from inference.grpc_api import SCOPES, SERVICE, InferenceServicer
+from inference.model_repository import load_repository
+from inference.package import PackageInvalid
+from inference.predictor import Predictor
+from inference.recorder import Recorder
+from inference.settings import Settings
+from servicekit.access_tokens import AccessTokenVerifier, RemoteKeySource
+from servicekit.event_stream import EventPublisher
+from servicekit.grpc_server import GrpcServer
+from servicekit.identifiers import new_id
+from servicekit.lifecycle import run_until_stopped
+from servicekit.redis_client import open_redis
+from servicekit.startup import describe_settings, run_service
+from servicekit.telemetry import configure_tracing, serve_metrics
+from weir.inference.v1 import inference_pb2_grpc
+
+
+async def serve(settings: Settings) -> None:
+    """Serves until a stop signal.
+
+    Raises:
+        PackageInvalid: a model must not serve.
+        OSError: an address cannot be listened on.
+    """
+    tracer_provider = configure_tracing("inference", settings)
+    repository = load_repository(settings.model_repository)
+    redis = open_redis(
+        settings.events_redis_url.get_secret_value(), timeout=settings.events_timeout
+    )
+    publisher = EventPublisher(redis)
+    recorder = Recorder(publisher, settings.predictions_stream, settings.when_unlogged)
+    threads = settings.model_threads or available_cores()
+    async with httpx.AsyncClient(timeout=2.0) as http:
+        with ThreadPoolExecutor(threads, thread_name_prefix="model") as executor:
+            predictor = Predictor(
+                repository,
+                recorder,
+                executor,
+                new_id,
+                max_items_per_call=settings.max_items_per_call,
+                max_waiting_items=settings.max_waiting_items,
+            )
+            server = GrpcServer(
+                settings,
+                verifier=AccessTokenVerifier(
+                    RemoteKeySource(settings.jwks_url, http),
+                    issuer=settings.issuer,
+                    audience=settings.audience,
+                ),
+                scopes=SCOPES,
+                tracer_provider=tracer_provider,
+            )
+            servicer = InferenceServicer(predictor, repository)
+            inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, server.grpc)
+            server.expose(SERVICE)
+            serve_metrics(settings.metrics_address)
+            async with server:
+                await server.set_serving(True)
+                await run_until_stopped(
+                    announce(
+                        repository,
+                        publisher,
+                        stream=settings.deployments_stream,
+                        instance=settings.instance,
+                        new_id=new_id,
+                    )
+                )
+    await redis.aclose()
+    tracer_provider.shutdown()
+
+
+def main() -> int:
+    """Runs the service; returns the process's exit code."""
+    parser = argparse.ArgumentParser(
+        prog="inference",
+        description="Runs model packages and records every prediction.",
+        epilog=describe_settings(Settings),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("command", nargs="?", choices=["serve"], default="serve")
+    parser.parse_args()
+    return run_service("inference", Settings, serve, expected=(PackageInvalid,))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,91 @@
+"""Between the inference contract and the domain."""
+
+from collections.abc import Mapping
+
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from inference.domain import Caller, DelegationDenied, Fault, Item, Outcome, Prediction
+from inference.model_repository import LoadedVersion
+from servicekit.request_context import Principal
+from weir.inference.v1 import inference_pb2 as pb
+
+DELEGATION_SCOPE = "delegate"
+
+_REASONS = {
+    Fault.INPUT_MISSING: pb.ITEM_ERROR_REASON_INPUT_MISSING,
+    Fault.INPUT_KIND: pb.ITEM_ERROR_REASON_INPUT_KIND,
+    Fault.TEXT_BLANK: pb.ITEM_ERROR_REASON_TEXT_BLANK,
+    Fault.TEXT_TOO_LONG: pb.ITEM_ERROR_REASON_TEXT_TOO_LONG,
+    Fault.TEXT_INVALID: pb.ITEM_ERROR_REASON_TEXT_INVALID,
+}
+
+
+def to_item(item: pb.PredictItem, principal: Principal, request_id: str) -> Item:
+    """One item with the identity that its prediction is recorded under.
+
+    Raises:
+        DelegationDenied: it states a caller that the token may not speak for.
+    """
+    return Item(
+        text=item.text if item.WhichOneof("input") == "text" else None,
+        has_row=item.WhichOneof("input") == "row",
+        caller=_caller(item, principal),
+        request_id=item.request_id or request_id,
+    )
+
+
+def _caller(item: pb.PredictItem, principal: Principal) -> Caller:
+    own = Caller(tenant=principal.tenant, client_id=principal.client_id)
+    if not item.HasField("caller"):
+        return own
+    stated = Caller(tenant=item.caller.tenant, client_id=item.caller.client_id)
+    if stated == own:
+        return own
+    if DELEGATION_SCOPE not in principal.scopes:
+        raise DelegationDenied("Only a delegate may state on whose behalf it calls.")
+    if not stated.tenant or not stated.client_id:
+        raise DelegationDenied("A delegate must state both the tenant and the client.")
+    return Caller(stated.tenant, stated.client_id, delegate_id=principal.client_id)
+
+
+def from_outcome(outcome: Outcome) -> pb.ItemOutcome:
+    """What the caller sees of one item."""
+    if isinstance(outcome, Prediction):
+        return pb.ItemOutcome(prediction=_from_prediction(outcome))
+    error = pb.ItemError(reason=_REASONS[outcome.fault], message=outcome.message)
+    return pb.ItemOutcome(error=error)
+
+
+def _from_prediction(prediction: Prediction) -> pb.Prediction:
+    predicted_at = Timestamp()
+    predicted_at.FromDatetime(prediction.predicted_at)
+    return pb.Prediction(
+        prediction_id=str(prediction.prediction_id),
+        model=prediction.model,
+        model_version=prediction.model_version,
+        label=prediction.label,
+        confidence=prediction.confidence,
+        probabilities=[
+            pb.LabelProbability(label=label, probability=probability)
+            for label, probability in prediction.scored.probabilities.items()
+        ],
+        inference_ms=prediction.scored.milliseconds,
+        predicted_at=predicted_at,
+        unlogged=prediction.unlogged,
+    )
+
+
+def from_versions(name: str, versions: Mapping[str, LoadedVersion]) -> pb.Model:
+    """A model as its loaded versions describe it; task and labels are those of the newest."""
+    newest = max(versions.values(), key=lambda loaded: loaded.loaded_at).package.manifest
+    model = pb.Model(
+        name=name,
+        task=newest.task,
+        labels=newest.labels,
+        max_characters=newest.inputs.max_characters,
+        max_tokens=newest.inputs.max_tokens,
+    )
+    for version, loaded in versions.items():
+        described = model.versions.add(version=version, traffic_percent=loaded.traffic_percent)
+        described.loaded_at.FromDatetime(loaded.loaded_at)
+    return model

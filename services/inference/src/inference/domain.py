@@ -1,0 +1,118 @@
+"""What inference speaks about: inputs, predictions, and why there may be none."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import Enum, auto
+from uuid import UUID
+
+from servicekit.errors import Exhausted, InvalidInput, NotFound, PermissionDenied
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Whom a prediction is for."""
+
+    tenant: str
+    client_id: str
+    delegate_id: str = ""
+    """The client that called on its behalf; empty when it called itself."""
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One input of a call. `text` is None when the input is of another kind or absent."""
+
+    text: str | None
+    caller: Caller
+    request_id: str
+    has_row: bool = False
+
+
+class Fault(Enum):
+    """Why one item cannot be predicted."""
+
+    INPUT_MISSING = auto()
+    INPUT_KIND = auto()
+    TEXT_BLANK = auto()
+    TEXT_TOO_LONG = auto()
+    TEXT_INVALID = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Rejection:
+    """One item that was not predicted, and why."""
+
+    fault: Fault
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class TextFacts:
+    """What is kept of a text."""
+
+    sha256: bytes
+    characters: int
+    tokens: int
+    """Tokens that the model saw, special tokens included, after truncation."""
+    unknown_tokens: int
+    special_tokens: int
+
+
+@dataclass(frozen=True, slots=True)
+class Scored:
+    """A model's answer to one text."""
+
+    probabilities: Mapping[str, float]
+    """By label, in the model's order; they sum to 1."""
+    facts: TextFacts
+    milliseconds: float
+    """Time in the model."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """An answer that was, or is about to be, recorded."""
+
+    prediction_id: UUID
+    predicted_at: datetime
+    model: str
+    model_version: str
+    item: Item
+    scored: Scored
+    label: str
+    confidence: float
+    unlogged: bool = False
+
+
+Outcome = Prediction | Rejection
+
+
+class ModelUnknown(NotFound):
+    """No model of that name, or no such version of it, is loaded."""
+
+    reason = "MODEL_UNKNOWN"
+
+
+class NoItems(InvalidInput):
+    """The call carries nothing to predict."""
+
+    reason = "NO_ITEMS"
+
+
+class TooManyItems(InvalidInput):
+    """The call carries more than one call may."""
+
+    reason = "TOO_MANY_ITEMS"
+
+
+class QueueFull(Exhausted):
+    """More is under way than this replica takes on."""
+
+    reason = "QUEUE_FULL"
+
+
+class DelegationDenied(PermissionDenied):
+    """The call states a caller other than the one that its token names."""
+
+    reason = "DELEGATION_DENIED"

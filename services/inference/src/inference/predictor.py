@@ -1,0 +1,141 @@
+"""Decides what becomes of the items of a call: rejected, or scored, recorded and answered."""
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import Executor
+from typing import Protocol
+from uuid import UUID
+
+from prometheus_client import Counter, Gauge, Histogram
+
+from inference.domain import (
+    Fault,
+    Item,
+    NoItems,
+    Outcome,
+    Prediction,
+    QueueFull,
+    Rejection,
+    TooManyItems,
+)
+from inference.model_repository import LoadedVersion, ModelRepository
+from inference.package import TextInputs
+from servicekit.identifiers import time_of
+
+PREDICTIONS = Counter(
+    "weir_inference_predictions_total", "Recorded predictions.", ["model", "version"]
+)
+REJECTIONS = Counter("weir_inference_rejections_total", "Items that were rejected.", ["fault"])
+MODEL_SECONDS = Histogram(
+    "weir_inference_model_seconds",
+    "Time that one item spent in the model, seconds.",
+    ["model", "version"],
+    buckets=(0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024),
+)
+UNDER_WAY = Gauge("weir_inference_items", "Items that wait or run.")
+
+
+class PredictionRecorder(Protocol):
+    """Where predictions go on record."""
+
+    async def record(self, predictions: Sequence[Prediction]) -> Sequence[Prediction]:
+        """Returns them once they are durable."""
+        ...
+
+
+class Predictor:
+    """Predicts the items of calls on a bounded number of threads.
+
+    Args:
+        executor: runs models; as many threads as texts may run at the same time.
+        new_id: makes UUIDv7s.
+    """
+
+    def __init__(
+        self,
+        repository: ModelRepository,
+        recorder: PredictionRecorder,
+        executor: Executor,
+        new_id: Callable[[], UUID],
+        *,
+        max_items_per_call: int,
+        max_waiting_items: int,
+    ) -> None:
+        self._repository = repository
+        self._recorder = recorder
+        self._executor = executor
+        self._new_id = new_id
+        self._max_items_per_call = max_items_per_call
+        self._max_waiting_items = max_waiting_items
+        self._under_way = 0
+
+    async def predict(self, model: str, version: str, items: Sequence[Item]) -> list[Outcome]:
+        """One outcome per item, in their order. The predictions among them are on record.
+
+        Raises:
+            NoItems, TooManyItems, ModelUnknown: the call as a whole cannot be tried.
+            QueueFull: too much is under way.
+            EventStreamUnavailable: nothing could be recorded, so nothing is answered.
+        """
+        if not items:
+            raise NoItems("A call needs at least one item.")
+        if len(items) > self._max_items_per_call:
+            raise TooManyItems(f"A call may carry {self._max_items_per_call} items at most.")
+        chosen = [self._repository.select(model, version, item.caller) for item in items]
+        if self._under_way + len(items) > self._max_waiting_items:
+            raise QueueFull("Too many predictions are waiting.", retry_after=1.0)
+        self._occupy(len(items))
+        try:
+            outcomes = await asyncio.gather(*map(self._outcome, chosen, items))
+        finally:
+            self._occupy(-len(items))
+        predictions = [outcome for outcome in outcomes if isinstance(outcome, Prediction)]
+        if not predictions:
+            return outcomes
+        recorded = iter(await self._recorder.record(predictions))
+        for prediction in predictions:
+            PREDICTIONS.labels(prediction.model, prediction.model_version).inc()
+        return [
+            next(recorded) if isinstance(outcome, Prediction) else outcome for outcome in outcomes
+        ]
+
+    def _occupy(self, items: int) -> None:
+        self._under_way += items
+        UNDER_WAY.set(self._under_way)
+
+    async def _outcome(self, loaded: LoadedVersion, item: Item) -> Outcome:
+        text = _accepted_text(item, loaded.package.manifest.inputs)
+        if isinstance(text, Rejection):
+            REJECTIONS.labels(text.fault.name).inc()
+            return text
+        loop = asyncio.get_running_loop()
+        scored = await loop.run_in_executor(self._executor, loaded.classifier.score, text)
+        manifest = loaded.package.manifest
+        MODEL_SECONDS.labels(manifest.name, manifest.version).observe(scored.milliseconds / 1e3)
+        label = max(scored.probabilities, key=scored.probabilities.__getitem__)
+        prediction_id = self._new_id()
+        return Prediction(
+            prediction_id=prediction_id,
+            predicted_at=time_of(prediction_id),
+            model=manifest.name,
+            model_version=manifest.version,
+            item=item,
+            scored=scored,
+            label=label,
+            confidence=scored.probabilities[label],
+        )
+
+
+def _accepted_text(item: Item, takes: TextInputs) -> str | Rejection:
+    if item.text is None:
+        if item.has_row:
+            return Rejection(Fault.INPUT_KIND, "This model takes text.")
+        return Rejection(Fault.INPUT_MISSING, "The item has no input.")
+    if not item.text.strip():
+        return Rejection(Fault.TEXT_BLANK, "The text is blank.")
+    if len(item.text) > takes.max_characters:
+        message = f"The text has more than {takes.max_characters} characters."
+        return Rejection(Fault.TEXT_TOO_LONG, message)
+    if "\0" in item.text:
+        return Rejection(Fault.TEXT_INVALID, "The text contains a NUL character.")
+    return item.text

@@ -1,0 +1,43 @@
+"""Settings of the inference service."""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from servicekit.settings import (
+    EventSettings,
+    GrpcServerSettings,
+    TelemetrySettings,
+    TokenSettings,
+)
+
+
+class Settings(GrpcServerSettings, TokenSettings, EventSettings, TelemetrySettings):
+    """Read from WEIR_<FIELD>."""
+
+    model_repository: Path = Field(
+        default=Path("deploy/models"), description="Directory of model packages, by model name."
+    )
+    model_threads: int | None = Field(
+        default=None,
+        ge=1,
+        description="Texts that run at the same time, one thread each; the CPU limit by default.",
+    )
+    max_items_per_call: int = Field(default=256, ge=1, description="Items that one call may carry.")
+    max_waiting_items: int = Field(
+        default=2048,
+        ge=1,
+        description="Items that may be under way at once; calls beyond them are refused.",
+    )
+    when_unlogged: Literal["block", "serve_unlogged"] = Field(
+        default="block",
+        description="What happens while the event stream takes no records: refuse predictions, or "
+        "answer and mark them as unlogged.",
+    )
+    predictions_stream: str = Field(
+        default="weir:predictions:0", description="Stream of PredictionRecorded."
+    )
+    deployments_stream: str = Field(
+        default="weir:deployments", description="Stream of ModelDeployed."
+    )

@@ -1,0 +1,48 @@
+"""Turns text into token ids with the tokenizer of a model package."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import numpy.typing as npt
+from tokenizers import Tokenizer
+
+
+@dataclass(frozen=True, slots=True)
+class EncodedText:
+    """One text as the model sees it."""
+
+    token_ids: npt.NDArray[np.int64]
+    """[1, tokens], special tokens included, cut to the model's limit."""
+    unknown_tokens: int
+    special_tokens: int
+
+
+class TextEncoder:
+    """Safe to use from several threads at once.
+
+    Raises:
+        ValueError: the file is no tokenizer.
+    """
+
+    def __init__(self, path: Path, max_tokens: int) -> None:
+        try:
+            self._tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:
+            # The library raises bare Exception for whatever is wrong with the file.
+            raise ValueError(f"{path.name} cannot be read: {error}") from error
+        self._tokenizer.no_padding()
+        self._tokenizer.enable_truncation(max_tokens)
+        unknown = getattr(self._tokenizer.model, "unk_token", None)
+        known = self._tokenizer.token_to_id(unknown) if unknown else None
+        # No id is negative: a vocabulary without an unknown token counts none.
+        self._unknown_id = -1 if known is None else known
+
+    def encode(self, text: str) -> EncodedText:
+        """Encodes one text."""
+        encoding = self._tokenizer.encode(text)
+        return EncodedText(
+            token_ids=np.array([encoding.ids], dtype=np.int64),
+            unknown_tokens=encoding.ids.count(self._unknown_id),
+            special_tokens=sum(encoding.special_tokens_mask),
+        )
