@@ -60,7 +60,7 @@ class AccessTokenVerifier:
             Unauthenticated: malformed, forged, expired, or meant for somebody else.
             Unavailable: the issuer's keys cannot be had.
         """
-        digest = hashlib.sha256(token.encode("utf-8", "surrogateescape")).digest()
+        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         known = self._verified.get(digest)
         if known is None:
             known = await self._verify(token)

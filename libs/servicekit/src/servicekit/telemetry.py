@@ -2,7 +2,6 @@
 
 import sys
 from pathlib import Path
-from typing import TextIO
 
 import prometheus_client
 import structlog
@@ -37,7 +36,7 @@ def configure_tracing(service: str, settings: TelemetrySettings) -> TracerProvid
     if settings.otlp_endpoint:
         exporters.append(OTLPSpanExporter(endpoint=settings.otlp_endpoint, insecure=True))
     if settings.trace_file is not None:
-        exporters.append(_file_exporter(settings.trace_file))
+        exporters.append(_FileExporter(settings.trace_file))
     for exporter in exporters:
         provider.add_span_processor(
             BatchSpanProcessor(exporter, schedule_delay_millis=_EXPORT_DELAY_MS)
@@ -46,11 +45,17 @@ def configure_tracing(service: str, settings: TelemetrySettings) -> TracerProvid
     return provider
 
 
-def _file_exporter(path: Path) -> SpanExporter:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    # Line by line, so that processes that share the file do not cut each other's spans.
-    out: TextIO = path.open("a", buffering=1, encoding="utf-8")
-    return ConsoleSpanExporter(out=out, formatter=_one_line)
+class _FileExporter(ConsoleSpanExporter):
+    """Appends each span as one line, so that processes that share a file do not mix theirs."""
+
+    def __init__(self, path: Path) -> None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._file = path.open("a", buffering=1, encoding="utf-8")
+        super().__init__(out=self._file, formatter=_one_line)
+
+    def shutdown(self) -> None:
+        """Closes the file."""
+        self._file.close()
 
 
 def _one_line(span: ReadableSpan) -> str:
