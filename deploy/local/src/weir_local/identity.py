@@ -1,0 +1,91 @@
+"""The signing key and the demo client, made at the first start with the gateway's commands."""
+
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from weir_local.home import Home, write_json
+from weir_local.process import run_to_end
+
+CLIENT_ID = "demo"
+_SCOPES = (
+    "models:predict",
+    "models:read",
+    "predictions:read",
+    "feedback:write",
+    "drift:read",
+)
+_LIMIT = 60_000
+_WINDOW = 60
+"""Seconds."""
+
+
+class IdentityError(Exception):
+    """A key or client could not be made; the message says why."""
+
+
+class Identity:
+    """Files that the gateway reads."""
+
+    def __init__(self, home: Home) -> None:
+        # A directory of their own: the gateway locks the directory of the clients file when it
+        # edits that file, and the home is locked already.
+        self.signing_key = home.identity / "signing-key.pem"
+        self.clients = home.identity / "clients.yaml"
+        self.pepper = home.identity / "pepper"
+
+
+def ensure_identity(home: Home, address: str) -> Identity:
+    """Makes what is missing, and tells the client where tokens are given out at this start.
+
+    Raises:
+        IdentityError: the gateway's command failed.
+        OSError: a file cannot be written.
+    """
+    home.identity.mkdir(exist_ok=True, mode=0o700)
+    identity = Identity(home)
+    if not identity.signing_key.exists():
+        _gateway("create-signing-key", "--output", str(identity.signing_key))
+    client = _read_client(home.client_file)
+    if client is None or not identity.clients.exists():
+        client = _create_client(identity)
+    write_json(
+        home.client_file,
+        {
+            "client_id": client["client_id"],
+            "client_secret": client["client_secret"],
+            "token_url": f"{address}/oauth2/token",
+        },
+    )
+    return identity
+
+
+def _read_client(file: Path) -> dict[str, Any] | None:
+    try:
+        client: dict[str, Any] = json.loads(file.read_text())
+    except (OSError, ValueError):
+        return None
+    return client if client.keys() >= {"client_id", "client_secret"} else None
+
+
+def _create_client(identity: Identity) -> dict[str, Any]:
+    scopes = [argument for scope in _SCOPES for argument in ("--scope", scope)]
+    output = _gateway(
+        "create-client",
+        *("--clients-file", str(identity.clients), "--pepper-file", str(identity.pepper)),
+        *("--client-id", CLIENT_ID, "--tenant", CLIENT_ID, *scopes),
+        *("--limit", str(_LIMIT), "--window", str(_WINDOW)),
+        # A start that was cut short made one whose secret nobody kept.
+        "--replace",
+    )
+    client: dict[str, Any] = json.loads(output)
+    return client
+
+
+def _gateway(*arguments: str) -> str:
+    done = run_to_end([sys.executable, "-P", "-m", "gateway", *arguments])
+    if done.returncode != 0:
+        reason = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
+        raise IdentityError(f"gateway {arguments[0]} failed: {''.join(reason)}")
+    return done.stdout
