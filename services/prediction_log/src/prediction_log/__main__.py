@@ -1,0 +1,208 @@
+"""`python -m prediction_log [serve | migrate]`: settings → database → consumers → server."""
+
+import argparse
+import asyncio
+import sys
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
+from typing import TypeVar
+
+import httpx
+import structlog
+from opentelemetry.sdk.trace import TracerProvider
+from pydantic import ValidationError
+from redis.asyncio import Redis
+
+from prediction_log.database import Database, database_url
+from prediction_log.event_decoding import (
+    Decode,
+    decode_audit,
+    decode_deployment,
+    decode_feedback,
+    decode_measurement,
+    decode_prediction,
+)
+from prediction_log.feedback import FeedbackDesk
+from prediction_log.grpc_api import SCOPES, SERVICE, PredictionLogServicer
+from prediction_log.insert_spans import InsertSpans
+from prediction_log.migrate import DatabaseAway, schema_revisions, upgrade
+from prediction_log.partitions import keep_partitions
+from prediction_log.prediction_queries import PredictionQueries
+from prediction_log.record_store import RecordStore
+from prediction_log.recorder import Recorder
+from prediction_log.schema_watch import SchemaWatch
+from prediction_log.settings import DatabaseSettings, Settings
+from prediction_log.stream_watch import StreamWatch
+from servicekit.access_tokens import AccessTokenVerifier, RemoteKeySource
+from servicekit.event_stream import EventConsumer, EventPublisher
+from servicekit.grpc_server import GrpcServer
+from servicekit.identifiers import new_id
+from servicekit.lifecycle import every, run_until_stopped
+from servicekit.logs import configure_logs
+from servicekit.redis_client import open_redis
+from servicekit.telemetry import configure_tracing, serve_metrics
+from weir.predictions.v1 import predictions_pb2_grpc
+
+_log = structlog.get_logger(__name__)
+
+_NAME = "prediction_log"
+_MIGRATE_WAIT = 30.0
+_ISSUER_TIMEOUT = 2.0
+_CHORES = 2
+"""Connections for looking at the schema and for making partitions."""
+_SettingsT = TypeVar("_SettingsT", bound=DatabaseSettings)
+
+
+async def serve(settings: Settings) -> None:
+    """Serves until a stop signal.
+
+    Raises:
+        OSError: an address cannot be listened on.
+    """
+    tracer_provider = configure_tracing(_NAME, settings)
+    decoders = _decoders(settings)
+    reading = _database(settings, settings.database_pool_size, settings.database_query_timeout)
+    writing = _database(settings, len(decoders) + _CHORES, settings.database_write_timeout)
+    redis = open_redis(
+        settings.events_redis_url.get_secret_value(), timeout=settings.events_timeout
+    )
+    queries = PredictionQueries(reading)
+    feedback = FeedbackDesk(queries, EventPublisher(redis), settings.feedback_stream, new_id)
+    async with httpx.AsyncClient(timeout=_ISSUER_TIMEOUT) as http:
+        server = GrpcServer(
+            settings,
+            verifier=AccessTokenVerifier(
+                RemoteKeySource(settings.jwks_url, http),
+                issuer=settings.issuer,
+                audience=settings.audience,
+            ),
+            scopes=SCOPES,
+            tracer_provider=tracer_provider,
+        )
+        predictions_pb2_grpc.add_PredictionLogServiceServicer_to_server(
+            PredictionLogServicer(queries, feedback), server.grpc
+        )
+        server.expose(SERVICE)
+        watch = SchemaWatch(writing, schema_revisions(), server.set_serving)
+        serve_metrics(settings.metrics_address)
+        async with server:
+            await run_until_stopped(
+                every(settings.database_check_interval, watch.look),
+                _work(settings, watch, redis, writing, decoders, tracer_provider),
+            )
+    await redis.aclose()
+    await reading.close()
+    await writing.close()
+    tracer_provider.shutdown()
+
+
+async def _work(
+    settings: Settings,
+    watch: SchemaWatch,
+    redis: Redis,
+    database: Database,
+    decoders: Mapping[str, Decode],
+    tracer_provider: TracerProvider,
+) -> None:
+    """Consumes every stream and does the chores, from the time on that the schema is there."""
+    await watch.ready.wait()
+    store = RecordStore(database)
+    tracer = tracer_provider.get_tracer(_NAME)
+    stream_watch = StreamWatch(redis, list(decoders), settings.consumer_group)
+
+    async def look_after_partitions() -> None:
+        await keep_partitions(database, datetime.now(UTC), settings.partitions_ahead)
+
+    await look_after_partitions()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(every(settings.partition_interval, look_after_partitions))
+        group.create_task(every(settings.trim_interval, stream_watch.look))
+        for stream, decode in decoders.items():
+            consumer = EventConsumer(
+                redis,
+                stream=stream,
+                group=settings.consumer_group,
+                consumer=settings.instance,
+                batch_size=settings.batch_size,
+            )
+            recorder = Recorder(stream, decode, store, InsertSpans(tracer, stream))
+            group.create_task(consumer.run(recorder.record))
+
+
+def _decoders(settings: Settings) -> dict[str, Decode]:
+    return {
+        **dict.fromkeys(settings.predictions_streams, decode_prediction),
+        settings.feedback_stream: decode_feedback,
+        settings.audit_stream: decode_audit,
+        settings.deployments_stream: decode_deployment,
+        settings.measurements_stream: decode_measurement,
+    }
+
+
+def _database(settings: Settings, connections: int, statement_timeout: float) -> Database:
+    return Database(
+        database_url(settings.database_url.get_secret_value()),
+        pool_size=connections,
+        pool_timeout=settings.database_pool_timeout,
+        connect_timeout=settings.database_connect_timeout,
+        statement_timeout=statement_timeout,
+        statement_cache_size=settings.database_statement_cache_size,
+    )
+
+
+def main() -> int:
+    """Runs a command; returns the process's exit code."""
+    parser = argparse.ArgumentParser(
+        prog=_NAME,
+        description="Writes every event to PostgreSQL and answers for the predictions. Settings "
+        "come from the environment: WEIR_DATABASE_URL, WEIR_EVENTS_REDIS_URL, WEIR_GRPC_ADDRESS, …",
+    )
+    parser.add_argument("command", nargs="?", choices=["serve", "migrate"], default="serve")
+    configure_logs(_NAME, "", "info")
+    return _migrate() if parser.parse_args().command == "migrate" else _serve()
+
+
+def _serve() -> int:
+    settings = _read(Settings)
+    if settings is None:
+        return 1
+    try:
+        asyncio.run(serve(settings))
+    except OSError as error:
+        _log.error("cannot_start", reason=str(error))
+        return 1
+    return 0
+
+
+def _migrate() -> int:
+    settings = _read(DatabaseSettings)
+    if settings is None:
+        return 1
+    url = database_url(settings.database_url.get_secret_value())
+    try:
+        asyncio.run(upgrade(url, wait=_MIGRATE_WAIT))
+    except DatabaseAway as error:
+        _log.error("cannot_migrate", reason=str(error))
+        return 1
+    _log.info("migrated", revision=schema_revisions()[-1])
+    return 0
+
+
+def _read(read: Callable[[], _SettingsT]) -> _SettingsT | None:
+    """The settings, and the logs as they say; None when they are wrong, which is logged."""
+    try:
+        settings = read()
+    except ValidationError as error:
+        # Not the values: one of them may hold a password.
+        faults = {
+            "WEIR_" + "_".join(map(str, fault["loc"])).upper(): fault["msg"]
+            for fault in error.errors(include_input=False)
+        }
+        _log.error("settings_invalid", faults=faults)
+        return None
+    configure_logs(_NAME, settings.instance, settings.log_level)
+    return settings
+
+
+if __name__ == "__main__":
+    sys.exit(main())

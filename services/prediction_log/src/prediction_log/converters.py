@@ -1,0 +1,166 @@
+"""Requests into the log's own words, and its answers back."""
+
+from datetime import UTC, datetime
+from uuid import UUID
+
+from google.protobuf.message import Message
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from prediction_log.domain import (
+    MAX_COMMENT,
+    MAX_LABEL,
+    MAX_NAME,
+    FeedbackRecord,
+    InvalidRequest,
+    LoggedPrediction,
+    PredictionFilter,
+    PredictionStats,
+)
+from prediction_log.feedback import Opinion
+from servicekit.errors import FieldViolation
+from weir.predictions.v1 import predictions_pb2
+
+
+def invalid(field: str, description: str) -> InvalidRequest:
+    """The error about one field."""
+    return InvalidRequest(
+        f"The field {field} cannot be taken.", violations=[FieldViolation(field, description)]
+    )
+
+
+def identifier_from(field: str, value: str) -> UUID:
+    """A UUID in its usual form of 36 characters.
+
+    Raises:
+        InvalidRequest: it is none.
+    """
+    try:
+        identifier = UUID(value)
+    except ValueError as error:
+        raise invalid(field, "is no UUID") from error
+    if len(value) != 36:
+        raise invalid(field, "is no UUID of 36 characters")
+    return identifier
+
+
+def text_from(field: str, value: str, limit: int = MAX_NAME) -> str | None:
+    """A text that the database takes; None when it is empty.
+
+    Raises:
+        InvalidRequest: it is too long or holds a NUL character.
+    """
+    if len(value) > limit:
+        raise invalid(field, f"is longer than {limit} characters")
+    if "\0" in value:
+        raise invalid(field, "holds a NUL character")
+    return value or None
+
+
+def filter_from(matching: predictions_pb2.PredictionFilter) -> PredictionFilter:
+    """What a list or statistics are about.
+
+    Raises:
+        InvalidRequest: a field cannot be taken.
+    """
+    return PredictionFilter(
+        model=text_from("filter.model", matching.model),
+        model_version=text_from("filter.model_version", matching.model_version),
+        label=text_from("filter.label", matching.label, MAX_LABEL),
+        client_id=text_from("filter.client_id", matching.client_id),
+        predicted_from=_moment_from(matching, "predicted_from"),
+        predicted_before=_moment_from(matching, "predicted_before"),
+        has_feedback=matching.has_feedback if matching.HasField("has_feedback") else None,
+    )
+
+
+def opinion_from(request: predictions_pb2.RecordFeedbackRequest) -> Opinion:
+    """What the caller says about the prediction.
+
+    Raises:
+        InvalidRequest: a field cannot be taken, or nothing is said.
+    """
+    score = request.score if request.HasField("score") else None
+    # Written so that NaN fails too.
+    if score is not None and not 0 <= score <= 1:
+        raise invalid("score", "is not between 0 and 1")
+    opinion = Opinion(
+        correct_label=text_from("correct_label", request.correct_label, MAX_LABEL),
+        score=score,
+        comment=text_from("comment", request.comment, MAX_COMMENT),
+    )
+    if opinion == Opinion(None, None, None):
+        raise InvalidRequest(
+            "The feedback says nothing.",
+            violations=[
+                FieldViolation(field, "one of correct_label, score and comment is needed")
+                for field in ("correct_label", "score", "comment")
+            ],
+        )
+    return opinion
+
+
+def to_prediction(logged: LoggedPrediction) -> predictions_pb2.LoggedPrediction:
+    """A prediction as the contract has it."""
+    record = logged.record
+    return predictions_pb2.LoggedPrediction(
+        prediction_id=str(record.id),
+        predicted_at=_timestamp(record.predicted_at),
+        model=record.model,
+        model_version=record.model_version,
+        client_id=record.client_id,
+        delegate_id=record.delegate_id or "",
+        request_id=record.request_id,
+        input_sha256=record.input_sha256.hex(),
+        input_characters=record.input_characters,
+        input_tokens=record.input_tokens,
+        label=record.label,
+        confidence=record.confidence,
+        probabilities=record.probabilities,
+        inference_ms=record.inference_ms,
+        feedback=_to_feedback(logged.feedback) if logged.feedback else None,
+    )
+
+
+def _to_feedback(record: FeedbackRecord) -> predictions_pb2.Feedback:
+    return predictions_pb2.Feedback(
+        feedback_id=str(record.id),
+        given_at=_timestamp(record.given_at),
+        client_id=record.client_id,
+        correct_label=record.correct_label or "",
+        score=record.score,
+        comment=record.comment or "",
+    )
+
+
+def to_stats(stats: PredictionStats) -> predictions_pb2.GetStatsResponse:
+    """Statistics as the contract has them."""
+    return predictions_pb2.GetStatsResponse(
+        predictions=stats.predictions,
+        labels=stats.labels,
+        mean_confidence=stats.mean_confidence,
+        inference_ms_p50=stats.inference_ms_p50,
+        inference_ms_p95=stats.inference_ms_p95,
+        inference_ms_p99=stats.inference_ms_p99,
+        labelled=stats.labelled,
+        accuracy=stats.accuracy,
+    )
+
+
+def _moment_from(message: Message, field: str) -> datetime | None:
+    if not message.HasField(field):
+        return None
+    value: Timestamp = getattr(message, field)
+    try:
+        moment = value.ToDatetime(UTC)
+    except (ValueError, OverflowError) as error:
+        raise invalid(f"filter.{field}", "is out of range") from error
+    # Before the epoch no UUIDv7 was made; the last years leave no room for the tolerance.
+    if not 1970 <= moment.year <= 9998:
+        raise invalid(f"filter.{field}", "is not between the years 1970 and 9998")
+    return moment
+
+
+def _timestamp(moment: datetime) -> Timestamp:
+    timestamp = Timestamp()
+    timestamp.FromDatetime(moment)
+    return timestamp

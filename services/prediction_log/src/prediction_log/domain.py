@@ -1,0 +1,200 @@
+"""What the log keeps and what it answers. Knows no transport and no database."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from uuid import UUID
+
+from servicekit.errors import DeadlineExceeded, InvalidInput, NotFound, Unavailable
+
+MAX_NAME = 128
+"""Characters of a tenant, a client, a model, a version, a request id."""
+MAX_LABEL = 256
+MAX_LABELS = 1000
+MAX_COMMENT = 2000
+MAX_COUNT = 2**31 - 1
+"""Largest count that an integer column takes."""
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionRecord:
+    """One answer of a model, without the text that it was about."""
+
+    id: UUID
+    """UUIDv7: its time is the row's partition."""
+    predicted_at: datetime
+    tenant: str
+    client_id: str
+    delegate_id: str | None
+    """Who called on the client's behalf."""
+    request_id: str
+    model: str
+    model_version: str
+    input_sha256: bytes
+    input_characters: int
+    input_tokens: int
+    input_unknown_tokens: int
+    input_special_tokens: int
+    label: str
+    confidence: float
+    probabilities: Mapping[str, float]
+    inference_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class FeedbackRecord:
+    """What a prediction should have been, as somebody said. The latest is the one that counts."""
+
+    id: UUID
+    given_at: datetime
+    prediction_id: UUID
+    tenant: str
+    client_id: str
+    correct_label: str | None
+    score: float | None
+    comment: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentRecord:
+    """A replica began to serve a model version."""
+
+    id: UUID
+    deployed_at: datetime
+    model: str
+    model_version: str
+    manifest_sha256: str
+    instance: str
+    traffic_percent: int
+
+
+@dataclass(frozen=True, slots=True)
+class MetricRecord:
+    """One statistic of one window of predictions."""
+
+    measurement_id: UUID
+    signal: str
+    statistic: str
+    value: float
+    measured_at: datetime
+    model: str
+    model_version: str
+    window_start: datetime
+    window_end: datetime
+    rows: int
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRecord:
+    """Somebody did, or was refused, something."""
+
+    id: UUID
+    occurred_at: datetime
+    action: str
+    outcome: str
+    client_id: str | None
+    tenant: str | None
+    client_address: str | None
+    request_id: str | None
+    reason: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class DeadLetter:
+    """An entry of a stream that can never become a row, kept for somebody to look at."""
+
+    stream: str
+    entry_id: str
+    type_name: str
+    data: bytes
+    reason: str
+
+
+Record = (
+    PredictionRecord | FeedbackRecord | DeploymentRecord | MetricRecord | AuditRecord | DeadLetter
+)
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionFilter:
+    """What is set must match; None matches everything."""
+
+    model: str | None = None
+    model_version: str | None = None
+    label: str | None = None
+    client_id: str | None = None
+    predicted_from: datetime | None = None
+    """Inclusive."""
+    predicted_before: datetime | None = None
+    """Exclusive."""
+    has_feedback: bool | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LoggedPrediction:
+    """A prediction with the latest feedback on it."""
+
+    record: PredictionRecord
+    feedback: FeedbackRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class PredictionStats:
+    """Counts and quantiles; None where there is nothing to count."""
+
+    predictions: int
+    labels: Mapping[str, int]
+    mean_confidence: float | None
+    inference_ms_p50: float | None
+    inference_ms_p95: float | None
+    inference_ms_p99: float | None
+    labelled: int
+    correct: int
+
+    @property
+    def accuracy(self) -> float | None:
+        """Share of the labelled predictions that were right."""
+        return self.correct / self.labelled if self.labelled else None
+
+
+class PoisonEvent(Exception):
+    """An event that no further try can turn into a row; the message says which rule it breaks."""
+
+
+class RejectedData(Exception):
+    """The database refuses the values themselves."""
+
+
+class PredictionNotFound(NotFound):
+    """The tenant has no such prediction."""
+
+    reason = "PREDICTION_NOT_FOUND"
+
+
+class InvalidRequest(InvalidInput):
+    """A field of the request cannot be taken."""
+
+    reason = "INVALID_REQUEST"
+
+
+class LogStoreUnavailable(Unavailable):
+    """The database is away, too slow or full.
+
+    Args:
+        cause: what happened, for our own logs; callers are not told.
+    """
+
+    reason = "LOG_STORE_UNAVAILABLE"
+
+    def __init__(self, cause: str) -> None:
+        super().__init__("The log's database is away for the moment.", retry_after=1.0)
+        self._cause = cause
+
+    def __str__(self) -> str:
+        return f"{self.message} ({self._cause})"
+
+
+class QueryTooSlow(DeadlineExceeded):
+    """The query matches more than can be read in time."""
+
+    reason = "QUERY_TOO_SLOW"

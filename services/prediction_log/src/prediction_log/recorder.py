@@ -1,0 +1,124 @@
+"""Turns the batches of one stream into rows; poison goes aside and never stops the others."""
+
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import structlog
+from prometheus_client import Counter, Gauge, Histogram
+
+from prediction_log.domain import MAX_LABEL, DeadLetter, PoisonEvent, Record, RejectedData
+from prediction_log.event_decoding import Decode
+from prediction_log.insert_spans import InsertSpans
+from prediction_log.record_store import RecordStore
+from servicekit.event_stream import Event, entry_order
+
+_log = structlog.get_logger(__name__)
+
+ROWS = Counter(
+    "weir_prediction_log_rows_total",
+    "Rows taken from events: written, or duplicate where they were there already.",
+    ["stream", "outcome"],
+)
+DEAD = Counter(
+    "weir_prediction_log_dead_letters_total", "Events that can never become rows.", ["stream"]
+)
+BATCH = Histogram(
+    "weir_prediction_log_batch_entries",
+    "Events in a batch.",
+    ["stream"],
+    buckets=(1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000),
+)
+SECONDS = Histogram(
+    "weir_prediction_log_batch_seconds",
+    "From the start of a batch to its commit, seconds.",
+    ["stream"],
+    buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
+)
+NEWEST = Gauge(
+    "weir_prediction_log_newest_written_seconds",
+    "When the newest event that was written had been published, seconds since the epoch.",
+    ["stream"],
+)
+_MAX_KEPT_BYTES = 1024 * 1024
+"""Of an event that goes to the dead letters."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Decoded:
+    event: Event
+    records: Sequence[Record]
+
+
+class Recorder:
+    """The handler of one stream's batches."""
+
+    def __init__(
+        self,
+        stream: str,
+        decode: Decode,
+        store: RecordStore,
+        spans: InsertSpans,
+        clock_ns: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self._stream = stream
+        self._decode = decode
+        self._store = store
+        self._spans = spans
+        self._clock_ns = clock_ns
+
+    async def record(self, events: Sequence[Event]) -> None:
+        """Returns once every event is a committed row or a committed dead letter.
+
+        Raises:
+            LogStoreUnavailable: try the same events again later.
+        """
+        started = time.perf_counter()
+        decoded: list[_Decoded] = []
+        dead: list[DeadLetter] = []
+        for event in events:
+            try:
+                decoded.append(_Decoded(event, self._decode(event)))
+            except PoisonEvent as error:
+                dead.append(self._dead_letter(event, str(error)))
+        dead += await self._write(decoded)
+        if dead:
+            await self._store.insert(dead)
+            DEAD.labels(self._stream).inc(len(dead))
+            _log.error(
+                "dead_letters",
+                stream=self._stream,
+                events=len(dead),
+                first_entry=dead[0].entry_id,
+                first_reason=dead[0].reason,
+            )
+        BATCH.labels(self._stream).observe(len(events))
+        SECONDS.labels(self._stream).observe(time.perf_counter() - started)
+        NEWEST.labels(self._stream).set(entry_order(events[-1].entry_id)[0] / 1000)
+
+    async def _write(self, batch: Sequence[_Decoded]) -> list[DeadLetter]:
+        """Writes the batch; halves it again and again to find what the database refuses."""
+        records = [record for decoded in batch for record in decoded.records]
+        began = self._clock_ns()
+        try:
+            written = await self._store.insert(records)
+        except RejectedData as error:
+            if len(batch) == 1:
+                return [self._dead_letter(batch[0].event, str(error))]
+            middle = len(batch) // 2
+            return [*await self._write(batch[:middle]), *await self._write(batch[middle:])]
+        self._spans.add([decoded.event for decoded in batch], began, self._clock_ns())
+        ROWS.labels(self._stream, "written").inc(written)
+        ROWS.labels(self._stream, "duplicate").inc(len(records) - written)
+        return []
+
+    def _dead_letter(self, event: Event, reason: str) -> DeadLetter:
+        if len(event.data) > _MAX_KEPT_BYTES:
+            reason = f"{reason}; kept {_MAX_KEPT_BYTES} of {len(event.data)} bytes"
+        return DeadLetter(
+            stream=self._stream,
+            entry_id=event.entry_id,
+            type_name=event.type_name.replace("\0", "")[:MAX_LABEL],
+            data=event.data[:_MAX_KEPT_BYTES],
+            reason=reason,
+        )

@@ -1,0 +1,89 @@
+"""Settings of the prediction log."""
+
+from pydantic import Field, SecretStr, field_validator
+
+from prediction_log.database import database_url
+from servicekit.settings import (
+    EventSettings,
+    GrpcServerSettings,
+    TelemetrySettings,
+    TokenSettings,
+)
+
+
+class DatabaseSettings(TelemetrySettings):
+    """What `migrate` needs; `serve` needs more. Read from WEIR_<FIELD>."""
+
+    database_url: SecretStr = Field(
+        default=SecretStr("postgresql://weir@127.0.0.1:5432/weir"),
+        description="postgresql://user:password@host:port/database of the log's database.",
+    )
+
+    @field_validator("database_url")
+    @classmethod
+    def _is_postgresql(cls, value: SecretStr) -> SecretStr:
+        database_url(value.get_secret_value())
+        return value
+
+
+class Settings(
+    DatabaseSettings, GrpcServerSettings, TokenSettings, EventSettings, TelemetrySettings
+):
+    """Read from WEIR_<FIELD>."""
+
+    database_pool_size: int = Field(
+        default=10,
+        ge=1,
+        description="Connections for queries; each stream has one more for writing.",
+    )
+    database_pool_timeout: float = Field(
+        default=2.0, gt=0, description="Longest wait for a free connection, seconds."
+    )
+    database_connect_timeout: float = Field(
+        default=3.0, gt=0, description="Longest that opening a connection may take, seconds."
+    )
+    database_query_timeout: float = Field(
+        default=5.0, gt=0, description="Longest that a query may run, seconds."
+    )
+    database_write_timeout: float = Field(
+        default=10.0, gt=0, description="Longest that writing a batch may take, seconds."
+    )
+    database_statement_cache_size: int = Field(
+        default=100,
+        ge=0,
+        description="Prepared statements kept per connection; 0 behind a PgBouncer that pools "
+        "transactions.",
+    )
+    database_check_interval: float = Field(
+        default=1.0, gt=0, description="Seconds between two looks at whether the database answers."
+    )
+    partitions_ahead: int = Field(
+        default=2, ge=1, le=24, description="Months after this one whose partitions exist already."
+    )
+    partition_interval: float = Field(
+        default=3600.0, gt=0, description="Seconds between two looks for missing partitions."
+    )
+    batch_size: int = Field(
+        default=500, ge=1, le=10_000, description="Most events of a stream in one transaction."
+    )
+    trim_interval: float = Field(
+        default=10.0,
+        gt=0,
+        description="Seconds between two rounds of trimming the streams and measuring the lag.",
+    )
+    consumer_group: str = Field(
+        default="prediction_log", min_length=1, description="Consumer group on every stream."
+    )
+    predictions_streams: list[str] = Field(
+        default=["weir:predictions:0"],
+        min_length=1,
+        description="Streams of PredictionRecorded, one for each partition, as a JSON array.",
+    )
+    feedback_stream: str = Field(default="weir:feedback", description="Stream of FeedbackRecorded.")
+    audit_stream: str = Field(default="weir:audit", description="Stream of AuditRecorded.")
+    deployments_stream: str = Field(
+        default="weir:deployments", description="Stream of ModelDeployed."
+    )
+    measurements_stream: str = Field(
+        default="weir:measurements", description="Stream of DatasetMeasured."
+    )

@@ -1,0 +1,89 @@
+"""Keeps the streams short and tells how far behind the log is."""
+
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import structlog
+from prometheus_client import Gauge
+from redis.asyncio import Redis
+from redis.exceptions import RedisError
+
+from servicekit.event_stream import entry_order, trim_consumed
+
+_log = structlog.get_logger(__name__)
+
+WAITING = Gauge(
+    "weir_prediction_log_waiting_entries",
+    "Entries of the stream that are not written yet; counted up to 10 000.",
+    ["stream"],
+)
+OLDEST_WAITING = Gauge(
+    "weir_prediction_log_oldest_waiting_seconds",
+    "Age of the oldest entry that is not written yet, seconds; 0 when there is none.",
+    ["stream"],
+)
+_COUNT_LIMIT = 10_000
+# Counts inside Redis, so that the entries stay there. Redis 7 knows the number, 6.2 does not.
+_COUNT = "return #redis.call('XRANGE', KEYS[1], ARGV[1], '+', 'COUNT', ARGV[2])"
+
+
+class StreamWatch:
+    """Looks after the streams that one consumer group reads."""
+
+    def __init__(
+        self,
+        redis: Redis,
+        streams: Sequence[str],
+        group: str,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._redis = redis
+        self._streams = streams
+        self._group = group
+        self._clock = clock
+        self._away = False
+
+    async def look(self) -> None:
+        """Trims what every group has consumed and measures what waits."""
+        try:
+            for stream in self._streams:
+                await trim_consumed(self._redis, stream)
+                await self._measure(stream)
+        except (RedisError, OSError) as error:
+            if not self._away:
+                _log.warning("stream_watch_failed", error=type(error).__name__)
+            self._away = True
+            return
+        if self._away:
+            _log.info("stream_watch_recovered")
+        self._away = False
+
+    async def _measure(self, stream: str) -> None:
+        group = await self._find_group(stream)
+        if group is None:
+            return
+        pending: Any = await self._redis.xpending(stream, self._group)
+        delivered = entry_order(_text(group["last-delivered-id"]))
+        following = f"{delivered[0]}-{delivered[1] + 1}"
+        unread: Any = self._redis.eval(_COUNT, 1, stream, following, str(_COUNT_LIMIT))
+        unread = int(await unread)
+        WAITING.labels(stream).set(int(pending["pending"]) + unread)
+        oldest: list[str] = []
+        if pending["pending"]:
+            oldest.append(_text(pending["min"]))
+        elif unread:
+            entries: Any = await self._redis.xrange(stream, following, count=1)
+            oldest += [_text(entry_id) for entry_id, _ in entries]
+        age = self._clock() - entry_order(oldest[0])[0] / 1000 if oldest else 0.0
+        OLDEST_WAITING.labels(stream).set(max(age, 0.0))
+
+    async def _find_group(self, stream: str) -> dict[str, Any] | None:
+        if not await self._redis.exists(stream):
+            return None
+        groups: Any = await self._redis.xinfo_groups(stream)
+        return next((group for group in groups if _text(group["name"]) == self._group), None)
+
+
+def _text(value: bytes | str) -> str:
+    return value.decode() if isinstance(value, bytes) else value

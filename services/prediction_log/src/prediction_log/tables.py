@@ -1,0 +1,155 @@
+"""The tables, as SQLAlchemy sees them. The migrations make them; a test compares the two."""
+
+from sqlalchemy import (
+    CheckConstraint,
+    Column,
+    DateTime,
+    Double,
+    Index,
+    Integer,
+    LargeBinary,
+    MetaData,
+    SmallInteger,
+    String,
+    Table,
+    Text,
+    Uuid,
+    func,
+)
+from sqlalchemy.dialects.postgresql import JSONB
+
+from prediction_log.domain import MAX_COMMENT, MAX_LABEL, MAX_NAME
+
+METADATA = MetaData(
+    naming_convention={
+        "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+        "ck": "ck_%(table_name)s_%(constraint_name)s",
+        "pk": "pk_%(table_name)s",
+    }
+)
+
+
+def _name(column: str, *, nullable: bool = False) -> Column[str]:
+    return Column(column, String(MAX_NAME), nullable=nullable)
+
+
+def _moment(column: str, *, nullable: bool = False) -> Column[object]:
+    return Column(column, DateTime(timezone=True), nullable=nullable)
+
+
+def _recorded_at() -> Column[object]:
+    return Column("recorded_at", DateTime(timezone=True), nullable=False, server_default=func.now())
+
+
+PREDICTION_LOGS = Table(
+    "prediction_logs",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    _moment("predicted_at"),
+    _name("tenant"),
+    _name("client_id"),
+    _name("delegate_id", nullable=True),
+    _name("request_id"),
+    _name("model"),
+    _name("model_version"),
+    Column("input_sha256", LargeBinary, nullable=False),
+    Column("input_characters", Integer, nullable=False),
+    Column("input_tokens", Integer, nullable=False),
+    Column("input_unknown_tokens", Integer, nullable=False),
+    Column("input_special_tokens", Integer, nullable=False),
+    Column("label", String(MAX_LABEL), nullable=False),
+    Column("confidence", Double, nullable=False),
+    Column("probabilities", JSONB, nullable=False),
+    Column("inference_ms", Double, nullable=False),
+    _recorded_at(),
+    # Lists walk a tenant's ids backwards; ids ascend with time, so this is also the time index.
+    Index(None, "tenant", "id"),
+    postgresql_partition_by="RANGE (id)",
+)
+
+FEEDBACK = Table(
+    "feedback",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    _moment("given_at"),
+    # No foreign key: after a replay feedback may arrive before the prediction that it is about.
+    Column("prediction_id", Uuid, nullable=False),
+    _name("tenant"),
+    _name("client_id"),
+    Column("correct_label", String(MAX_LABEL)),
+    Column("score", Double),
+    Column("comment", String(MAX_COMMENT)),
+    _recorded_at(),
+    # The latest feedback of a prediction is the last entry under its key.
+    Index(None, "tenant", "prediction_id", "id"),
+)
+
+DEAD_LETTERS = Table(
+    "dead_letters",
+    METADATA,
+    Column("stream", String(MAX_NAME), primary_key=True),
+    Column("entry_id", String(MAX_NAME), primary_key=True),
+    Column("type_name", String(MAX_LABEL), nullable=False),
+    Column("data", LargeBinary, nullable=False),
+    Column("reason", Text, nullable=False),
+    _recorded_at(),
+)
+
+MODEL_DEPLOYMENTS = Table(
+    "model_deployments",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    _moment("deployed_at"),
+    _name("model"),
+    _name("model_version"),
+    Column("manifest_sha256", String(64), nullable=False),
+    _name("instance"),
+    Column("traffic_percent", SmallInteger, nullable=False),
+    _recorded_at(),
+)
+
+MONITORING_ALERTS = Table(
+    "monitoring_alerts",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    _moment("raised_at"),
+    _moment("resolved_at", nullable=True),
+    _name("model"),
+    _name("model_version"),
+    _name("signal"),
+    _name("severity"),
+    Column("details", JSONB, nullable=False),
+    _recorded_at(),
+)
+
+DATASET_METRICS = Table(
+    "dataset_metrics",
+    METADATA,
+    Column("measurement_id", Uuid, primary_key=True),
+    Column("signal", String(MAX_NAME), primary_key=True),
+    Column("statistic", String(MAX_NAME), primary_key=True),
+    Column("value", Double, nullable=False),
+    _moment("measured_at"),
+    _name("model"),
+    _name("model_version"),
+    _moment("window_start"),
+    _moment("window_end"),
+    Column("rows", Integer, nullable=False),
+    _recorded_at(),
+)
+
+AUDIT_LOG = Table(
+    "audit_log",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    _moment("occurred_at"),
+    _name("action"),
+    Column("outcome", String(16), nullable=False),
+    _name("client_id", nullable=True),
+    _name("tenant", nullable=True),
+    _name("client_address", nullable=True),
+    _name("request_id", nullable=True),
+    _name("reason", nullable=True),
+    _recorded_at(),
+    CheckConstraint("outcome IN ('allowed', 'refused')", name="outcome"),
+)

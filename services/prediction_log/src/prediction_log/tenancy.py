@@ -1,0 +1,39 @@
+"""On whose behalf a call is made."""
+
+from servicekit.errors import PermissionDenied
+from servicekit.request_context import Principal
+
+DELEGATION = "delegate"
+"""The scope of callers that were told by somebody else whom they speak for: the gateway."""
+
+
+class DelegationDenied(PermissionDenied):
+    """The caller names a tenant or client that it is not."""
+
+    reason = "DELEGATION_DENIED"
+
+
+def tenant_of(caller: Principal, stated: str) -> str:
+    """The tenant whose records the caller sees.
+
+    Raises:
+        DelegationDenied: it states another than its own and may not.
+    """
+    return _own_or_stated(caller, caller.tenant, stated, "tenant")
+
+
+def client_of(caller: Principal, stated: str) -> str:
+    """The client that the caller acts as.
+
+    Raises:
+        DelegationDenied: it states another than itself and may not.
+    """
+    return _own_or_stated(caller, caller.client_id, stated, "client")
+
+
+def _own_or_stated(caller: Principal, own: str, stated: str, what: str) -> str:
+    if stated in ("", own):
+        return own
+    if DELEGATION not in caller.scopes:
+        raise DelegationDenied(f"The token may not speak for another {what}.")
+    return stated
