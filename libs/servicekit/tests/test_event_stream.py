@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
 from redis.asyncio import Redis
+from structlog.testing import capture_logs
 
 from servicekit.event_stream import (
     Event,
@@ -100,6 +101,18 @@ async def test_failing_handler_is_retried_while_running(redis: Redis) -> None:
     running = asyncio.create_task(consumer(redis).run(collector))
     await until(lambda: bool(collector.values))
     running.cancel()
+    assert collector.values == ["one"]
+
+
+async def test_lasting_failure_is_logged_when_it_begins_and_when_it_ends(redis: Redis) -> None:
+    await publish(redis, "one")
+    collector = Collector()
+    collector.failures = 3
+    with capture_logs() as logs:
+        running = asyncio.create_task(consumer(redis).run(collector))
+        await until(lambda: any(entry["event"] == "consume_recovered" for entry in logs))
+        running.cancel()
+    assert [entry["event"] for entry in logs] == ["consume_failed", "consume_recovered"]
     assert collector.values == ["one"]
 
 

@@ -120,26 +120,31 @@ class EventConsumer:
     async def run(self, handle: Callable[[Sequence[Event]], Awaitable[None]]) -> None:
         """Consumes until cancelled.
 
-        When Redis or the handler fails the same entries are tried again, with growing pauses.
+        When Redis or the handler fails the same entries are tried again, with growing pauses; a
+        failure is logged when it begins, when its kind changes and when it is over.
         """
         pause = 0.0
+        failure = ""
         while True:
             try:
                 await self.consume_once(handle)
-                pause = 0.0
+                if failure:
+                    _log.info("consume_recovered", stream=self._stream, group=self._group)
+                pause, failure = 0.0, ""
             except Exception as error:
                 if _lost_group(error):
                     self._group_ready = False
                 self._own_pending = True
                 pause = min(max(pause * 2, 0.1), 5.0)
-                _log.warning(
-                    "consume_failed",
-                    stream=self._stream,
-                    group=self._group,
-                    error=type(error).__name__,
-                    detail="" if isinstance(error, RedisError) else str(error),
-                    retry_in=pause,
-                )
+                if type(error).__name__ != failure:
+                    failure = type(error).__name__
+                    _log.warning(
+                        "consume_failed",
+                        stream=self._stream,
+                        group=self._group,
+                        error=failure,
+                        detail="" if isinstance(error, RedisError) else str(error),
+                    )
                 await asyncio.sleep(pause)
 
     async def consume_once(self, handle: Callable[[Sequence[Event]], Awaitable[None]]) -> int:
