@@ -1,0 +1,44 @@
+"""The package that comes with the repository suits everyone who reads it."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from drift.reference_repository import ReferenceRepository
+from inference.model_repository import load_repository
+
+LARGEST_BYTES = 25_000_000
+
+
+@pytest.fixture
+def package(models: Path) -> Path:
+    return models / "sentiment" / "1"
+
+
+def test_inference_takes_it(models: Path) -> None:
+    repository = load_repository(models)
+    classifier = repository.versions("sentiment")["1"].classifier
+    assert classifier.score("A triumph.").probabilities["positive"] > 0.5
+
+
+def test_drift_takes_its_reference(models: Path) -> None:
+    assert ReferenceRepository(models)
+
+
+def test_it_is_small_enough_to_commit_and_says_how_good_it_is(package: Path) -> None:
+    assert sum(file.stat().st_size for file in package.iterdir()) <= LARGEST_BYTES
+    manifest = yaml.safe_load((package / "model.yaml").read_text())
+    assert any(metrics["accuracy"] >= 0.885 for metrics in manifest["metrics"].values())
+    assert (package / "MODEL_CARD.md").exists()
+
+
+def test_reference_holds_no_text(package: Path) -> None:
+    reference = json.loads((package / "reference.json").read_text())
+    assert set(reference["signals"]) == {
+        "input_tokens",
+        "confidence",
+        "unknown_token_rate",
+        "label",
+    }
