@@ -1,0 +1,85 @@
+"""How routes describe themselves in OpenAPI beyond what FastAPI sees."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from fastapi import FastAPI
+from pydantic import BaseModel
+from pydantic.json_schema import models_json_schema
+
+from gateway.api_answers import Problem
+from gateway.api_shapes import FeedbackBody, PredictBatchBody, PredictBody
+from gateway.problems import CONTENT_TYPE
+
+_REF = "#/components/schemas/{model}"
+_MEANINGS = {
+    400: "The body is not JSON.",
+    401: "There is no valid bearer token.",
+    403: "The token lacks the scope.",
+    404: "There is no such thing.",
+    413: "The body is too long.",
+    415: "The body is of another type.",
+    422: "The request has wrong fields.",
+    429: "A quota is used up.",
+    502: "A service behind the gateway broke.",
+    503: "A service behind the gateway is away.",
+    504: "The answer did not come in time.",
+}
+_READS = (401, 403, 422, 502, 503, 504)
+_WRITES = (400, 413, 415, *_READS)
+
+
+def reading(*more: int) -> dict[int | str, dict[str, Any]]:
+    """The problems of a route without a body."""
+    return _problems((*_READS, *more))
+
+
+def writing(*more: int) -> dict[int | str, dict[str, Any]]:
+    """The problems of a route with a JSON body."""
+    return _problems((*_WRITES, *more))
+
+
+def body_of(shape: type[BaseModel]) -> dict[str, Any]:
+    """The request body that a handler reads by itself, for `openapi_extra`."""
+    return {
+        "requestBody": {
+            "required": True,
+            "content": {"application/json": {"schema": _ref(shape)}},
+        }
+    }
+
+
+def _problems(statuses: tuple[int, ...]) -> dict[int | str, dict[str, Any]]:
+    return {
+        status: {
+            "description": _MEANINGS[status],
+            "content": {CONTENT_TYPE: {"schema": _ref(Problem)}},
+        }
+        for status in sorted(statuses)
+    }
+
+
+def complete(app: FastAPI) -> None:
+    """Adds to the app's OpenAPI document the schemas that FastAPI does not see."""
+    generate: Callable[[], dict[str, Any]] = app.openapi
+
+    def openapi() -> dict[str, Any]:
+        document = generate()
+        document["components"]["schemas"] |= _schemas(_UNSEEN)
+        return document
+
+    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
+
+
+_UNSEEN = (Problem, PredictBody, PredictBatchBody, FeedbackBody)
+
+
+def _schemas(models: Sequence[type[BaseModel]]) -> dict[str, Any]:
+    wanted = [(model, "validation") for model in models]
+    _, document = models_json_schema(wanted, ref_template=_REF)
+    schemas: dict[str, Any] = document["$defs"]
+    return schemas
+
+
+def _ref(model: type[BaseModel]) -> dict[str, str]:
+    return {"$ref": _REF.format(model=model.__name__)}

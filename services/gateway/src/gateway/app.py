@@ -1,0 +1,51 @@
+"""The HTTP application, put together from its parts."""
+
+from collections.abc import Sequence
+
+from fastapi import APIRouter, FastAPI
+from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
+from opentelemetry.metrics import NoOpMeterProvider
+from opentelemetry.trace import TracerProvider
+
+from gateway import api_description, problems
+from gateway.http_envelope import HttpEnvelope
+
+_DESCRIPTION = """\
+Weir puts a gate in front of machine-learning models and keeps the books.
+
+Get an access token from `POST /oauth2/token` with your client's id and secret, then send it as
+`Authorization: Bearer …`. Errors are `application/problem+json` (RFC 9457); `code` is stable.
+"""
+# Probes come every few seconds and say nothing that their answer does not.
+_UNTRACED = "^[a-z]+://[^/]+/(health/live|health/ready|metrics)$"
+
+
+def build_app(
+    routers: Sequence[APIRouter], *, request_timeout: float, tracer_provider: TracerProvider
+) -> FastAPI:
+    """An application that serves the routers.
+
+    Args:
+        request_timeout: longest that a request may take, seconds.
+    """
+    app = FastAPI(
+        title="Weir",
+        version="0.1.0",
+        description=_DESCRIPTION,
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+    )
+    for router in routers:
+        app.include_router(router)
+    problems.install(app)
+    api_description.complete(app)
+    app.add_middleware(HttpEnvelope, request_timeout=request_timeout)
+    FastAPIInstrumentor.instrument_app(
+        app,
+        tracer_provider=tracer_provider,
+        meter_provider=NoOpMeterProvider(),
+        excluded_urls=_UNTRACED,
+        exclude_spans=["receive", "send"],
+    )
+    return app

@@ -1,0 +1,143 @@
+"""Puts the service together: settings → adapters → decisions → application."""
+
+from collections.abc import AsyncIterator
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+
+from fastapi import FastAPI
+from opentelemetry.trace import TracerProvider
+
+from gateway.access import BearerAccess
+from gateway.app import build_app
+from gateway.audit_trail import AuditTrail
+from gateway.client_registry import load_clients, load_pepper
+from gateway.docs_routes import docs_routes
+from gateway.domain import QuotaPolicy
+from gateway.drift_client import DriftClient
+from gateway.drift_routes import drift_routes
+from gateway.health_checks import HealthChecks, grpc_check
+from gateway.inference_client import InferenceClient
+from gateway.log_routes import log_routes
+from gateway.model_catalogue import ModelCatalogue
+from gateway.model_routes import model_routes
+from gateway.oauth_routes import oauth_routes
+from gateway.operations_routes import operations_routes
+from gateway.prediction_log_client import PredictionLogClient
+from gateway.prediction_routes import prediction_routes
+from gateway.predictor import Predictor
+from gateway.quota_meter import QuotaMeter
+from gateway.redis_quota import RedisQuota
+from gateway.settings import Settings
+from gateway.signing_keys import load_key_ring
+from gateway.token_endpoint import TokenEndpoint
+from gateway.token_issuer import ServiceToken, TokenIssuer
+from servicekit.access_tokens import AccessTokenVerifier
+from servicekit.event_stream import EventPublisher
+from servicekit.grpc_client import open_channel
+from servicekit.redis_client import open_redis
+
+
+@dataclass(frozen=True, slots=True)
+class Gateway:
+    """The application and the work beside it."""
+
+    app: FastAPI
+    audit: AuditTrail
+
+
+@asynccontextmanager
+async def assembled(settings: Settings, tracer_provider: TracerProvider) -> AsyncIterator[Gateway]:
+    """The gateway, its connections open until the context ends; they connect when first used.
+
+    Raises:
+        SigningKeyInvalid: the signing key cannot be used.
+        ClientsFileInvalid: the clients file or the pepper cannot be used.
+    """
+    keys = load_key_ring(settings.signing_key_file)
+    defaults = (
+        QuotaPolicy(settings.quota_per_minute, 60),
+        QuotaPolicy(settings.quota_per_hour, 3600),
+    )
+    registry = load_clients(settings.clients_file, load_pepper(settings.pepper_file), defaults)
+    issuer = TokenIssuer(
+        keys,
+        issuer=settings.issuer,
+        audience=settings.audience,
+        lifetime=settings.token_lifetime,
+    )
+    verifier = AccessTokenVerifier(keys, issuer=settings.issuer, audience=settings.audience)
+    access = BearerAccess(verifier, registry)
+
+    async with AsyncExitStack() as stack:
+        token = ServiceToken(issuer)
+        inference_channel, log_channel, drift_channel = [
+            await stack.enter_async_context(
+                open_channel(
+                    target,
+                    token=token,
+                    default_timeout=settings.request_timeout,
+                    tracer_provider=tracer_provider,
+                )
+            )
+            for target in (
+                settings.inference_target,
+                settings.prediction_log_target,
+                settings.drift_target,
+            )
+        ]
+        quota_redis = open_redis(
+            settings.quota_redis_url.get_secret_value(), timeout=settings.quota_timeout, retries=0
+        )
+        stack.push_async_callback(quota_redis.aclose)
+        events_redis = open_redis(
+            settings.events_redis_url.get_secret_value(), timeout=settings.events_timeout
+        )
+        stack.push_async_callback(events_redis.aclose)
+
+        shared_quota = RedisQuota(quota_redis)
+        meter = QuotaMeter(
+            shared_quota,
+            replicas=settings.replicas,
+            retry_interval=settings.quota_retry_interval,
+        )
+        audit = AuditTrail(
+            EventPublisher(events_redis),
+            stream=settings.audit_stream,
+            capacity=settings.audit_queue,
+        )
+        inference = InferenceClient(inference_channel)
+        catalogue = ModelCatalogue(inference, lifetime=settings.model_cache_seconds)
+        health = HealthChecks(
+            inference=grpc_check(inference_channel),
+            others={
+                "prediction_log": grpc_check(log_channel),
+                "drift": grpc_check(drift_channel),
+                "quota": shared_quota.ping,
+            },
+            timeout=settings.health_timeout,
+            lifetime=settings.health_cache_seconds,
+        )
+        app = build_app(
+            [
+                prediction_routes(
+                    access,
+                    Predictor(inference, catalogue, meter),
+                    default_model=settings.default_model,
+                    max_body_bytes=settings.max_body_bytes,
+                    max_batch=settings.max_batch,
+                ),
+                model_routes(access, inference, catalogue),
+                log_routes(
+                    access,
+                    PredictionLogClient(log_channel),
+                    max_body_bytes=settings.max_body_bytes,
+                ),
+                drift_routes(access, DriftClient(drift_channel)),
+                oauth_routes(TokenEndpoint(registry, issuer), keys, audit, issuer=settings.issuer),
+                operations_routes(health),
+                docs_routes(),
+            ],
+            request_timeout=settings.request_timeout,
+            tracer_provider=tracer_provider,
+        )
+        yield Gateway(app, audit)

@@ -1,0 +1,94 @@
+"""What the commands take, and the help that teaches them."""
+
+import argparse
+from pathlib import Path
+
+from gateway.domain import SCOPES
+
+_INTRODUCTION = """\
+The public edge of Weir: identity, quotas and the REST surface.
+
+To try it out:
+  python -m gateway create-signing-key --output signing-key.pem
+  python -m gateway create-client --clients-file clients.yaml --pepper-file pepper \\
+      --client-id demo --tenant acme --scope models:predict --scope models:read
+  WEIR_SIGNING_KEY_FILE=signing-key.pem WEIR_CLIENTS_FILE=clients.yaml \\
+      WEIR_PEPPER_FILE=pepper python -m gateway
+"""
+_CREATE_CLIENT = """\
+Adds a client to the clients file and prints its id and secret as JSON, once: the file keeps a
+hash of the secret alone. Whoever holds the secret gets access tokens from POST /oauth2/token. The
+file is written anew, so comments in it are lost. A running gateway reads it at its next start.
+"""
+
+
+def parser() -> argparse.ArgumentParser:
+    """Knows every command; `command` is None when none was given."""
+    top = argparse.ArgumentParser(
+        prog="python -m gateway",
+        description=_INTRODUCTION,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    commands = top.add_subparsers(dest="command", metavar="COMMAND")
+    commands.add_parser(
+        "serve",
+        help="serve until SIGTERM (the default)",
+        description="Serves until SIGTERM. Settings come from the environment, as WEIR_…",
+    )
+    _add_create_signing_key(commands)
+    _add_create_client(commands)
+    return top
+
+
+def _add_create_signing_key(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+) -> None:
+    command = commands.add_parser(
+        "create-signing-key",
+        help="make the key that signs access tokens",
+        description="Writes a new P-256 private key as PEM, readable by its owner alone. All "
+        "gateways of one install share it. An existing file is never overwritten.",
+    )
+    command.add_argument("--output", type=Path, required=True, metavar="FILE", help="where to")
+
+
+def _add_create_client(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "create-client",
+        help="add a client and print its secret",
+        description=_CREATE_CLIENT,
+        epilog=f"scopes: {', '.join(SCOPES)}",
+    )
+    add = command.add_argument
+    add("--clients-file", type=Path, required=True, metavar="FILE", help="made when missing")
+    add(
+        "--pepper-file",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="key of the secrets' hashes; made when missing, and needed by every gateway",
+    )
+    add("--client-id", required=True, metavar="ID", help="letters, digits and . _ -")
+    add("--tenant", required=True, metavar="TENANT", help="whose predictions it may see")
+    add(
+        "--scope",
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="SCOPE",
+        help="what it may do; may be repeated",
+    )
+    add(
+        "--limit",
+        type=int,
+        action="append",
+        metavar="N",
+        help="predictions allowed within the --window that follows; may be repeated; without any, "
+        "the gateway's defaults hold",
+    )
+    add("--window", type=int, action="append", metavar="SECONDS", help="of the --limit before it")
+    add(
+        "--replace",
+        action="store_true",
+        help="give an existing client a new secret, scopes and quotas; the old secret ends",
+    )

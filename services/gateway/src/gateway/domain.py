@@ -1,0 +1,155 @@
+"""Who asks, how much they may ask for, and what the gateway can answer with when it must refuse."""
+
+from dataclasses import dataclass
+
+from servicekit.errors import (
+    Exhausted,
+    Internal,
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    Unauthenticated,
+    Unavailable,
+)
+
+SCOPES = {
+    "models:predict": "Ask models for predictions.",
+    "models:read": "See which models are served.",
+    "predictions:read": "Read the tenant's log of predictions and its statistics.",
+    "feedback:write": "Tell what a prediction should have been.",
+    "drift:read": "Read drift reports.",
+}
+"""What a client may be granted, with the words that the API's description uses."""
+
+DELEGATE_SCOPE = "delegate"
+"""Lets the gateway, and nobody else, say on whose behalf it calls."""
+
+GATEWAY_CLIENT_ID = "weir-gateway"
+
+_WINDOW_NAMES = {1: "second", 60: "minute", 3600: "hour", 86_400: "day"}
+
+
+@dataclass(frozen=True, slots=True)
+class QuotaPolicy:
+    """At most `limit` predictions within any `window` seconds."""
+
+    limit: int
+    window: int
+
+    @property
+    def name(self) -> str:
+        """What headers and errors call it."""
+        return _WINDOW_NAMES.get(self.window, f"{self.window}s")
+
+
+@dataclass(frozen=True, slots=True)
+class Client:
+    """A program that was given access on behalf of a tenant."""
+
+    client_id: str
+    tenant: str
+    secret_hashes: tuple[str, ...]
+    scopes: frozenset[str]
+    quotas: tuple[QuotaPolicy, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyState:
+    """One policy after a decision."""
+
+    policy: QuotaPolicy
+    remaining: int
+    changes_in: float
+    """Seconds for which no more than `remaining` is left; 0 when nothing is used up."""
+
+
+class MalformedBody(InvalidInput):
+    """The body is not JSON at all."""
+
+    reason = "BODY_MALFORMED"
+
+
+class UnsupportedBody(InvalidInput):
+    """The body is of a type that is not read."""
+
+    reason = "CONTENT_TYPE_UNSUPPORTED"
+
+
+class BodyTooLarge(InvalidInput):
+    """The body is longer than the gateway reads."""
+
+    reason = "BODY_TOO_LARGE"
+
+
+class BodyTooSlow(InvalidInput):
+    """The body did not come before the request's deadline."""
+
+    reason = "BODY_TOO_SLOW"
+
+
+class TokenMissing(Unauthenticated):
+    """No bearer token came with the request."""
+
+    reason = "TOKEN_MISSING"
+
+
+class ClientUnknown(Unauthenticated):
+    """The token is good, its client is no longer one of ours."""
+
+    reason = "CLIENT_UNKNOWN"
+
+
+class ScopeMissing(PermissionDenied):
+    """The token does not hold the scope that the route needs."""
+
+    reason = "SCOPE_MISSING"
+
+    def __init__(self, scope: str) -> None:
+        super().__init__(f"The access token lacks the scope {scope}.")
+        self.scope = scope
+
+
+class QuotaExceeded(Exhausted):
+    """The client has used up a quota; `states` tells each policy's standing."""
+
+    reason = "QUOTA_EXCEEDED"
+
+    def __init__(self, policy: QuotaPolicy, states: tuple[PolicyState, ...], wait: float) -> None:
+        super().__init__(
+            f"The quota of {policy.limit} predictions a {policy.name} is used up."
+            if policy.window in _WINDOW_NAMES
+            else f"The quota of {policy.limit} predictions in {policy.window} s is used up.",
+            retry_after=wait,
+        )
+        self.policy = policy
+        self.states = states
+
+
+class CostOverQuota(InvalidInput):
+    """The request asks for more than its client's quota can ever hold."""
+
+    reason = "COST_OVER_QUOTA"
+
+
+class QuotaUnavailable(Unavailable):
+    """The quota store is away, and this replica's share is smaller than what is asked for."""
+
+    reason = "QUOTA_UNAVAILABLE"
+
+
+class ModelUnknown(NotFound):
+    """No such model is served."""
+
+    reason = "MODEL_NOT_FOUND"
+
+
+class PredictionUnknown(NotFound):
+    """The tenant's log holds no such prediction."""
+
+    reason = "PREDICTION_NOT_FOUND"
+
+
+class UpstreamFailed(Internal):
+    """A service behind the gateway failed, or would not take the gateway's own call."""
+
+    reason = "UPSTREAM_FAILED"

@@ -1,0 +1,116 @@
+"""What the drift watch tells: value types that are answers, too."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import BaseModel, Field
+
+SignalStatus = Literal["measured", "not_enough_data"]
+
+
+class Estimate(BaseModel):
+    """A value with its 95 % confidence interval."""
+
+    value: float
+    lower: float
+    upper: float
+
+
+class NumberSummary(BaseModel):
+    """The distribution of a number; all null when there are no rows."""
+
+    rows: int
+    mean: float | None
+    standard_deviation: float | None
+    minimum: float | None
+    maximum: float | None
+    p05: float | None
+    p25: float | None
+    p50: float | None
+    p75: float | None
+    p95: float | None
+
+
+class NumberComparison(BaseModel):
+    """A number now, against the reference."""
+
+    reference: NumberSummary
+    window: NumberSummary
+    ks_distance: float | None = Field(
+        description="Largest gap between the cumulative distributions, 0 to 1."
+    )
+    mean_difference: Estimate | None = Field(description="Window minus reference.")
+
+
+class RatioSummary(BaseModel):
+    """A ratio of sums."""
+
+    rows: int
+    numerator: float
+    denominator: float
+
+
+class RatioComparison(BaseModel):
+    """A ratio now, against the reference."""
+
+    reference: RatioSummary
+    window: RatioSummary
+    difference: Estimate | None = Field(description="Window minus reference.")
+
+
+class CategoryComparison(BaseModel):
+    """Categories now, against the reference; rows by category."""
+
+    reference: dict[str, int]
+    window: dict[str, int]
+    total_variation: float | None = Field(
+        description="Half the sum of the shares' absolute differences, 0 to 1."
+    )
+    share_differences: dict[str, Estimate] = Field(description="Window minus reference.")
+
+
+class Signal(BaseModel):
+    """Something that is watched; one of the three comparisons is there."""
+
+    name: str = Field(examples=["input_tokens"])
+    status: SignalStatus
+    number: NumberComparison | None
+    ratio: RatioComparison | None
+    category: CategoryComparison | None
+
+
+class Reference(BaseModel):
+    """What the window is compared with."""
+
+    source: str
+    rows: int
+
+
+class Window(BaseModel):
+    """The newest predictions."""
+
+    first_predicted_at: datetime | None
+    last_predicted_at: datetime | None
+    rows: int
+    capacity: int = Field(description="Rows at which it closes and the next one begins.")
+
+
+class FeedbackSummary(BaseModel):
+    """Feedback on the model version, with a 95 % confidence interval."""
+
+    labelled: int
+    accuracy: float | None
+    accuracy_lower: float | None
+    accuracy_upper: float | None
+
+
+class DriftReport(BaseModel):
+    """What the model sees and says now, against the reference of its package."""
+
+    model: str
+    model_version: str
+    generated_at: datetime
+    reference: Reference
+    window: Window
+    signals: list[Signal]
+    feedback: FeedbackSummary

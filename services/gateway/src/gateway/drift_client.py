@@ -1,0 +1,155 @@
+"""The drift service, as the gateway sees it: the only importer of its stubs."""
+
+import math
+from datetime import UTC, datetime
+from typing import Any
+
+import grpc
+from google.protobuf.message import Message
+
+from gateway.drift_answers import (
+    CategoryComparison,
+    DriftReport,
+    Estimate,
+    FeedbackSummary,
+    NumberComparison,
+    NumberSummary,
+    RatioComparison,
+    RatioSummary,
+    Reference,
+    Signal,
+    Window,
+)
+from gateway.upstream import answer_of
+from weir.drift.v1 import drift_pb2 as pb
+from weir.drift.v1 import drift_pb2_grpc
+
+_SERVICE = "drift"
+_NUMBERS = (
+    "mean",
+    "standard_deviation",
+    "minimum",
+    "maximum",
+    "p05",
+    "p25",
+    "p50",
+    "p75",
+    "p95",
+)
+
+
+class DriftClient:
+    """Calls drift over a channel that carries the gateway's token."""
+
+    def __init__(self, channel: grpc.aio.Channel) -> None:
+        self._stub: drift_pb2_grpc.DriftServiceAsyncStub = drift_pb2_grpc.DriftServiceStub(channel)
+
+    async def latest_report(self, model: str, version: str) -> DriftReport:
+        """The newest window against the reference.
+
+        Args:
+            version: empty for the one that was predicted with last.
+
+        Raises:
+            NotFound: drift watches no such model or version.
+            ServiceError: drift is away, late or broken.
+        """
+        request = pb.GetReportRequest(model=model, version=version)
+        answer = await answer_of(_SERVICE, self._stub.GetReport(request))
+        return _report(answer.report)
+
+
+def _report(message: pb.Report) -> DriftReport:
+    return DriftReport(
+        model=message.model,
+        model_version=message.model_version,
+        generated_at=message.generated_at.ToDatetime(UTC),
+        reference=Reference(source=message.reference.source, rows=message.reference.rows),
+        window=Window(
+            first_predicted_at=_moment(message.window, "first_predicted_at"),
+            last_predicted_at=_moment(message.window, "last_predicted_at"),
+            rows=message.window.rows,
+            capacity=message.window.capacity,
+        ),
+        signals=[_signal(signal) for signal in message.signals],
+        feedback=FeedbackSummary(
+            labelled=message.feedback.labelled,
+            accuracy=_given(message.feedback, "accuracy"),
+            accuracy_lower=_given(message.feedback, "accuracy_lower"),
+            accuracy_upper=_given(message.feedback, "accuracy_upper"),
+        ),
+    )
+
+
+def _signal(message: pb.Signal) -> Signal:
+    measured = message.status == pb.SIGNAL_STATUS_MEASURED
+    kind = message.WhichOneof("comparison")
+    return Signal(
+        name=message.name,
+        status="measured" if measured else "not_enough_data",
+        number=_number(message.number) if kind == "number" else None,
+        ratio=_ratio(message.ratio) if kind == "ratio" else None,
+        category=_category(message.category) if kind == "category" else None,
+    )
+
+
+def _number(message: pb.NumberComparison) -> NumberComparison:
+    return NumberComparison(
+        reference=_number_summary(message.reference),
+        window=_number_summary(message.window),
+        ks_distance=_given(message, "ks_distance"),
+        mean_difference=_estimate(message, "mean_difference"),
+    )
+
+
+def _number_summary(message: pb.NumberSummary) -> NumberSummary:
+    # Without rows the numbers mean nothing; NaN and infinity are no JSON.
+    values = {name: _finite(getattr(message, name)) if message.rows else None for name in _NUMBERS}
+    return NumberSummary(rows=message.rows, **values)
+
+
+def _ratio(message: pb.RatioComparison) -> RatioComparison:
+    return RatioComparison(
+        reference=_ratio_summary(message.reference),
+        window=_ratio_summary(message.window),
+        difference=_estimate(message, "difference"),
+    )
+
+
+def _ratio_summary(message: pb.RatioSummary) -> RatioSummary:
+    return RatioSummary(
+        rows=message.rows, numerator=message.numerator, denominator=message.denominator
+    )
+
+
+def _category(message: pb.CategoryComparison) -> CategoryComparison:
+    return CategoryComparison(
+        reference=dict(message.reference),
+        window=dict(message.window),
+        total_variation=_given(message, "total_variation"),
+        share_differences={
+            category: Estimate(value=share.value, lower=share.lower, upper=share.upper)
+            for category, share in message.share_differences.items()
+        },
+    )
+
+
+def _estimate(message: Message, name: str) -> Estimate | None:
+    found: Any = _given(message, name)
+    if found is None:
+        return None
+    return Estimate(value=found.value, lower=found.lower, upper=found.upper)
+
+
+def _moment(message: Message, name: str) -> datetime | None:
+    found: Any = _given(message, name)
+    return found.ToDatetime(UTC) if found is not None else None
+
+
+def _given(message: Message, name: str) -> Any:
+    """The value of a field that knows whether it was set; None when it was not."""
+    return getattr(message, name) if message.HasField(name) else None
+
+
+def _finite(value: float) -> float | None:
+    return value if math.isfinite(value) else None

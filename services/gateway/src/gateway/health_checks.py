@@ -1,0 +1,108 @@
+"""How the services behind the gateway are."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Literal
+
+import grpc
+from grpc_health.v1 import health_pb2
+
+Status = Literal["healthy", "degraded", "unhealthy"]
+Check = Callable[[], Awaitable[None]]
+"""Returns when the component works, raises when it does not."""
+
+
+class NotServing(Exception):
+    """The service answers, and says that it cannot work."""
+
+
+@dataclass(frozen=True, slots=True)
+class ComponentHealth:
+    """One component, as it was just found."""
+
+    healthy: bool
+    latency_ms: float
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """All of them."""
+
+    status: Status
+    components: Mapping[str, ComponentHealth]
+
+    @property
+    def model_loaded(self) -> bool:
+        """Whether inference has a model: it only serves when it has."""
+        return self.components["inference"].healthy
+
+
+class HealthChecks:
+    """Asks every component at once, and repeats the answer for `lifetime` seconds.
+
+    Predictions need inference alone; without any of the others the gateway is degraded.
+    """
+
+    def __init__(
+        self,
+        *,
+        inference: Check,
+        others: Mapping[str, Check],
+        timeout: float,
+        lifetime: float,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._checks = {"inference": inference, **others}
+        self._timeout = timeout
+        self._lifetime = lifetime
+        self._clock = clock
+        self._asking = asyncio.Lock()
+        self._last: tuple[Health, float] | None = None
+
+    async def check(self) -> Health:
+        """The health of all."""
+        async with self._asking:
+            if self._last is None or self._clock() - self._last[1] >= self._lifetime:
+                self._last = (await self._ask(), self._clock())
+            return self._last[0]
+
+    async def can_predict(self) -> bool:
+        """Whether inference serves."""
+        return (await self._ask_one(self._checks["inference"])).healthy
+
+    async def _ask(self) -> Health:
+        found = await asyncio.gather(*(self._ask_one(check) for check in self._checks.values()))
+        components = dict(zip(self._checks, found, strict=True))
+        status: Status = "healthy" if all(one.healthy for one in found) else "degraded"
+        if not components["inference"].healthy:
+            status = "unhealthy"
+        return Health(status, components)
+
+    async def _ask_one(self, check: Check) -> ComponentHealth:
+        started = self._clock()
+        try:
+            async with asyncio.timeout(self._timeout):
+                await check()
+            healthy = True
+        except Exception:
+            # Whatever it is, the component does not work; its own log says more.
+            healthy = False
+        return ComponentHealth(healthy, round((self._clock() - started) * 1000, 3))
+
+
+def grpc_check(channel: grpc.aio.Channel) -> Check:
+    """Asks a service's gRPC health."""
+    ask = channel.unary_unary(
+        "/grpc.health.v1.Health/Check",
+        request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
+        response_deserializer=health_pb2.HealthCheckResponse.FromString,
+    )
+
+    async def check() -> None:
+        answer = await ask(health_pb2.HealthCheckRequest())
+        if answer.status != health_pb2.HealthCheckResponse.SERVING:
+            raise NotServing
+
+    return check

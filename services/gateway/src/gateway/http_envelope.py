@@ -1,0 +1,123 @@
+"""What every HTTP request passes: its id and deadline, safe headers, one log line, one count."""
+
+import time
+from collections.abc import Callable
+
+import structlog
+from opentelemetry import trace
+from opentelemetry.trace import Status, StatusCode
+from prometheus_client import Counter, Histogram
+from starlette.datastructures import Headers
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from gateway.problems import problem
+from servicekit import request_context
+from servicekit.telemetry import current_trace_id
+
+_log = structlog.get_logger(__name__)
+
+REQUESTS = Counter(
+    "weir_http_requests_total", "Finished HTTP requests.", ["method", "route", "status"]
+)
+SECONDS = Histogram(
+    "weir_http_request_seconds",
+    "Time that HTTP requests took, seconds.",
+    ["method", "route"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
+)
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+_SAFE_HEADERS = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+]
+_API_POLICY = b"default-src 'none'; frame-ancestors 'none'"
+_DOCS_POLICY = (
+    b"default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
+    b"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+    b"frame-ancestors 'none'"
+)
+_HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+
+
+class HttpEnvelope:
+    """ASGI middleware around the whole app.
+
+    Args:
+        request_timeout: longest that a request may take, seconds.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        request_timeout: float,
+        clock: Callable[[], float] = time.perf_counter,
+    ) -> None:
+        self._app = app
+        self._timeout = request_timeout
+        self._clock = clock
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one request (ASGI)."""
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        started = self._clock()
+        offered = Headers(scope=scope).get("x-request-id")
+        request_id = request_context.accept_request_id(offered)
+        request_context.request_id.set(request_id)
+        request_context.deadline.set(time.monotonic() + self._timeout)
+        added = _headers(scope, request_id)
+        status = 0
+
+        async def send_with_headers(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                message["headers"] = [*message.get("headers", ()), *added]
+            await send(message)
+
+        try:
+            await self._app(scope, receive, send_with_headers)
+        except Exception as error:
+            _log.exception("unexpected_error")
+            trace.get_current_span().set_status(Status(StatusCode.ERROR, type(error).__name__))
+            if status:
+                # The answer is on its way already: only breaking it off tells the client.
+                raise
+            answer = problem(
+                scope["path"], 500, "INTERNAL", "Something went wrong inside; the log knows more."
+            )
+            await answer(scope, receive, send_with_headers)
+        finally:
+            _observe(scope, status, self._clock() - started)
+
+
+def _headers(scope: Scope, request_id: str) -> list[tuple[bytes, bytes]]:
+    headers = [(b"x-request-id", request_id.encode()), *_SAFE_HEADERS]
+    if trace_id := current_trace_id():
+        headers.append((b"x-trace-id", trace_id.encode()))
+    is_docs = scope["path"] == "/docs"
+    headers.append((b"content-security-policy", _DOCS_POLICY if is_docs else _API_POLICY))
+    if scope.get("scheme") == "https":
+        headers.append(_HSTS)
+    return headers
+
+
+def _observe(scope: Scope, status: int, seconds: float) -> None:
+    # The template, never the path: paths are the callers' own words.
+    route = getattr(scope.get("route"), "path", "(none)")
+    method = scope["method"] if scope["method"] in _METHODS else "(other)"
+    REQUESTS.labels(method, route, str(status)).inc()
+    SECONDS.labels(method, route).observe(seconds)
+    caller = scope.get("state", {}).get("caller")
+    _log.info(
+        "http_request",
+        method=method,
+        route=route,
+        status=status,
+        seconds=round(seconds, 5),
+        client_id=caller.client_id if caller else "",
+        tenant=caller.tenant if caller else "",
+    )

@@ -1,0 +1,62 @@
+"""What the log of predictions tells: value types that are answers, too."""
+
+from datetime import datetime
+
+from pydantic import BaseModel, Field
+
+
+class GivenFeedback(BaseModel):
+    """The latest feedback on a prediction."""
+
+    feedback_id: str
+    given_at: datetime
+    client_id: str
+    correct_label: str | None = Field(description="null when only a score or comment was given.")
+    score: float | None
+    comment: str | None
+
+
+class LoggedPrediction(BaseModel):
+    """A prediction as the log keeps it: never its text."""
+
+    prediction_id: str
+    predicted_at: datetime
+    model: str
+    model_version: str
+    client_id: str
+    delegate_id: str | None = Field(description="Who called on the client's behalf.")
+    request_id: str
+    input_sha256: str = Field(description="SHA-256 of the text's UTF-8 bytes, hex.")
+    input_characters: int
+    input_tokens: int
+    label: str
+    confidence: float
+    probabilities: dict[str, float]
+    inference_ms: float
+    feedback: GivenFeedback | None
+
+
+class LoggedPredictions(BaseModel):
+    """A page, newest first."""
+
+    predictions: list[LoggedPrediction]
+    next_cursor: str | None = Field(description="`cursor` of the next page; null on the last.")
+
+
+class FeedbackTaken(BaseModel):
+    """The feedback was taken; the log shows it soon."""
+
+    feedback_id: str
+
+
+class PredictionStats(BaseModel):
+    """Counts and quantiles of the predictions that match."""
+
+    predictions: int
+    labels: dict[str, int] = Field(description="Predictions by label.")
+    mean_confidence: float | None
+    inference_ms_p50: float | None
+    inference_ms_p95: float | None
+    inference_ms_p99: float | None
+    labelled: int = Field(description="Predictions that have feedback with a correct label.")
+    accuracy: float | None = Field(description="Share of those that were right.")

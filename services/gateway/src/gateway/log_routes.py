@@ -1,0 +1,100 @@
+"""GET /v1/predictions, /v1/stats, and feedback."""
+
+from typing import Annotated
+from uuid import UUID
+
+from fastapi import APIRouter, Depends, Query, Request, Security
+from pydantic import AwareDatetime
+
+from gateway.access import BearerAccess, Caller
+from gateway.api_description import body_of, reading, writing
+from gateway.api_shapes import FeedbackBody, PlainText
+from gateway.domain import PredictionUnknown
+from gateway.log_answers import (
+    FeedbackTaken,
+    LoggedPrediction,
+    LoggedPredictions,
+    PredictionStats,
+)
+from gateway.prediction_log_client import PredictionLogClient, PredictionQuery
+from gateway.request_body import read_json
+
+_Word = Annotated[PlainText | None, Query(max_length=128)]
+_Moment = AwareDatetime | None
+
+
+def _matching(
+    model: _Word = None,
+    version: _Word = None,
+    label: _Word = None,
+    client_id: _Word = None,
+    predicted_from: Annotated[_Moment, Query(alias="from", description="Inclusive.")] = None,
+    before: Annotated[_Moment, Query(description="Exclusive.")] = None,
+    has_feedback: bool | None = None,
+) -> PredictionQuery:
+    return PredictionQuery(
+        model=model or "",
+        model_version=version or "",
+        label=label or "",
+        client_id=client_id or "",
+        predicted_from=predicted_from,
+        predicted_before=before,
+        has_feedback=has_feedback,
+    )
+
+
+_Matching = Annotated[PredictionQuery, Depends(_matching)]
+
+
+def log_routes(access: BearerAccess, log: PredictionLogClient, *, max_body_bytes: int) -> APIRouter:
+    """The routes on the tenant's own log; the tenant is always the token's."""
+    router = APIRouter(tags=["log"])
+    MayRead = Annotated[Caller, Security(access, scopes=["predictions:read"])]  # noqa: N806
+    MayJudge = Annotated[Caller, Security(access, scopes=["feedback:write"])]  # noqa: N806
+
+    @router.get("/v1/predictions", responses=reading(), summary="List predictions, newest first")
+    async def list_predictions(
+        caller: MayRead,
+        query: _Matching,
+        limit: Annotated[int, Query(ge=1, le=500)] = 50,
+        cursor: Annotated[PlainText | None, Query(max_length=512)] = None,
+    ) -> LoggedPredictions:
+        return await log.list_page(caller.tenant, query, limit=limit, cursor=cursor or "")
+
+    @router.get("/v1/predictions/{prediction_id}", responses=reading(404), summary="One prediction")
+    async def get_prediction(caller: MayRead, prediction_id: str) -> LoggedPrediction:
+        return await log.get(caller.tenant, _identifier(prediction_id))
+
+    @router.get("/v1/stats", responses=reading(), summary="Counts and quantiles")
+    async def get_stats(caller: MayRead, query: _Matching) -> PredictionStats:
+        return await log.stats(caller.tenant, query)
+
+    @router.post(
+        "/v1/predictions/{prediction_id}/feedback",
+        status_code=202,
+        responses=writing(404),
+        openapi_extra=body_of(FeedbackBody),
+        summary="Tell what a prediction should have been",
+    )
+    async def give_feedback(
+        request: Request, caller: MayJudge, prediction_id: str
+    ) -> FeedbackTaken:
+        body = await read_json(request, FeedbackBody, max_body_bytes)
+        feedback_id = await log.record_feedback(
+            caller.tenant,
+            caller.client_id,
+            _identifier(prediction_id),
+            correct_label=body.correct_label,
+            score=body.score,
+            comment=body.comment or "",
+        )
+        return FeedbackTaken(feedback_id=feedback_id)
+
+    return router
+
+
+def _identifier(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise PredictionUnknown("There is no such prediction.") from error

@@ -1,0 +1,50 @@
+"""Health and metrics, for those who run the gateway."""
+
+import prometheus_client
+from fastapi import APIRouter
+from starlette.responses import JSONResponse, Response
+
+from gateway.health_checks import HealthChecks
+
+_NO_STORE = {"cache-control": "no-store"}
+
+
+def operations_routes(health: HealthChecks) -> APIRouter:
+    """The routes; none of them needs a token."""
+    router = APIRouter(tags=["operations"])
+
+    @router.get("/health", summary="How everything is")
+    async def overall() -> Response:
+        """503 when predictions cannot be made, 200 otherwise."""
+        found = await health.check()
+        content = {
+            "status": found.status,
+            "model_loaded": found.model_loaded,
+            "components": {
+                name: {
+                    "status": "healthy" if component.healthy else "unhealthy",
+                    "latency_ms": component.latency_ms,
+                }
+                for name, component in found.components.items()
+            },
+        }
+        return JSONResponse(content, 503 if found.status == "unhealthy" else 200, _NO_STORE)
+
+    @router.get("/health/live", summary="Whether the process works")
+    async def live() -> Response:
+        return JSONResponse({"status": "healthy"}, headers=_NO_STORE)
+
+    @router.get("/health/ready", summary="Whether predictions can be made")
+    async def ready() -> Response:
+        can_predict = await health.can_predict()
+        status = "healthy" if can_predict else "unhealthy"
+        return JSONResponse({"status": status}, 200 if can_predict else 503, _NO_STORE)
+
+    @router.get("/metrics", include_in_schema=False)
+    async def metrics() -> Response:
+        return Response(
+            prometheus_client.generate_latest(),
+            headers={"content-type": prometheus_client.CONTENT_TYPE_LATEST},
+        )
+
+    return router

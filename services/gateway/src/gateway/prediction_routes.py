@@ -1,0 +1,121 @@
+"""POST …/predict and …/predict/batch."""
+
+import json
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+from fastapi import APIRouter, Request, Security
+from starlette.responses import Response
+
+from gateway.access import BearerAccess, Caller
+from gateway.api_answers import (
+    ModelPrediction,
+    ModelPredictions,
+    SentimentPrediction,
+    SentimentPredictions,
+)
+from gateway.api_description import body_of, writing
+from gateway.api_shapes import PredictBatchBody, PredictBody
+from gateway.inference_client import Prediction
+from gateway.predictor import Predictor
+from gateway.rate_limit_headers import rate_limit_headers
+from gateway.request_body import read_json
+from servicekit.errors import FieldViolation, InvalidInput
+
+
+def prediction_routes(
+    access: BearerAccess,
+    predictor: Predictor,
+    *,
+    default_model: str,
+    max_body_bytes: int,
+    max_batch: int,
+) -> APIRouter:
+    """The routes; handlers read their bodies themselves, after the token was checked."""
+    router = APIRouter(tags=["predictions"])
+    MayPredict = Annotated[Caller, Security(access, scopes=["models:predict"])]  # noqa: N806
+
+    async def answer_one(request: Request, caller: Caller, model: str, label: str) -> Response:
+        body = await read_json(request, PredictBody, max_body_bytes)
+        answered = await predictor.predict(caller, model, [body.text], ["text"])
+        content = _content(answered.predictions[0], label, body.return_probabilities)
+        return _json(content, rate_limit_headers(answered.quotas))
+
+    async def answer_batch(request: Request, caller: Caller, model: str, label: str) -> Response:
+        body = await read_json(request, PredictBatchBody, max_body_bytes)
+        _check_size(body.texts, max_batch)
+        fields = [f"texts[{index}]" for index in range(len(body.texts))]
+        answered = await predictor.predict(caller, model, body.texts, fields)
+        predictions = [
+            _content(prediction, label, body.return_probabilities)
+            for prediction in answered.predictions
+        ]
+        return _json({"predictions": predictions}, rate_limit_headers(answered.quotas))
+
+    @router.post(
+        "/predict",
+        response_model=SentimentPrediction,
+        responses=writing(404, 429),
+        openapi_extra=body_of(PredictBody),
+        summary="Judge one text with the default model",
+    )
+    async def predict(request: Request, caller: MayPredict) -> Response:
+        return await answer_one(request, caller, default_model, "predicted_sentiment")
+
+    @router.post(
+        "/predict/batch",
+        response_model=SentimentPredictions,
+        responses=writing(404, 429),
+        openapi_extra=body_of(PredictBatchBody),
+        summary="Judge several texts with the default model",
+    )
+    async def predict_batch(request: Request, caller: MayPredict) -> Response:
+        return await answer_batch(request, caller, default_model, "predicted_sentiment")
+
+    @router.post(
+        "/v1/models/{model}/predict",
+        response_model=ModelPrediction,
+        responses=writing(404, 429),
+        openapi_extra=body_of(PredictBody),
+        summary="Predict one text",
+    )
+    async def predict_with(request: Request, caller: MayPredict, model: str) -> Response:
+        return await answer_one(request, caller, model, "label")
+
+    @router.post(
+        "/v1/models/{model}/predict/batch",
+        response_model=ModelPredictions,
+        responses=writing(404, 429),
+        openapi_extra=body_of(PredictBatchBody),
+        summary="Predict several texts",
+    )
+    async def predict_batch_with(request: Request, caller: MayPredict, model: str) -> Response:
+        return await answer_batch(request, caller, model, "label")
+
+    return router
+
+
+def _check_size(texts: Sequence[str], most: int) -> None:
+    if len(texts) > most:
+        fault = FieldViolation("texts", f"holds {len(texts)} texts; {most} are the most")
+        raise InvalidInput("The batch is too large.", violations=[fault])
+
+
+def _content(prediction: Prediction, label: str, with_probabilities: bool) -> dict[str, Any]:
+    content: dict[str, Any] = {
+        "prediction_id": prediction.prediction_id,
+        label: prediction.label,
+        "confidence": prediction.confidence,
+    }
+    if with_probabilities:
+        content["probabilities"] = prediction.probabilities
+    content["model"] = prediction.model
+    content["model_version"] = prediction.model_version
+    content["inference_ms"] = prediction.inference_ms
+    if prediction.unlogged:
+        content["unlogged"] = True
+    return content
+
+
+def _json(content: dict[str, Any], headers: dict[str, str]) -> Response:
+    return Response(json.dumps(content), headers=headers, media_type="application/json")

@@ -1,0 +1,55 @@
+"""One request for predictions, from the checked shape to the answer."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from gateway.access import Caller
+from gateway.domain import PolicyState
+from gateway.inference_client import InferenceClient, Prediction
+from gateway.model_catalogue import ModelCatalogue
+from gateway.quota_meter import QuotaMeter
+from gateway.text_rules import check_texts
+from servicekit.errors import InvalidInput, NotFound, Unavailable
+
+
+@dataclass(frozen=True, slots=True)
+class Answered:
+    """Predictions in the order of the texts, and what is left of the client's quotas."""
+
+    predictions: list[Prediction]
+    quotas: tuple[PolicyState, ...]
+
+
+class Predictor:
+    """Checks everything, then charges, then predicts: what is refused costs nothing."""
+
+    def __init__(
+        self, inference: InferenceClient, catalogue: ModelCatalogue, meter: QuotaMeter
+    ) -> None:
+        self._inference = inference
+        self._catalogue = catalogue
+        self._meter = meter
+
+    async def predict(
+        self, caller: Caller, model: str, texts: Sequence[str], fields: Sequence[str]
+    ) -> Answered:
+        """Predicts every text or none.
+
+        Args:
+            fields: what each text is called in the request, for errors.
+
+        Raises:
+            ServiceError: why nothing was predicted. The charge is given back unless the work may
+                have been done all the same.
+        """
+        known = await self._catalogue.find_for_text(model)
+        check_texts(texts, fields, known.max_characters)
+        charge = await self._meter.charge(caller.client, len(texts))
+        try:
+            predictions = await self._inference.predict(
+                model, texts, fields, tenant=caller.tenant, client_id=caller.client_id
+            )
+        except (Unavailable, InvalidInput, NotFound):
+            await self._meter.refund(charge)
+            raise
+        return Answered(predictions, charge.states)

@@ -1,0 +1,183 @@
+"""The table between errors and HTTP: RFC 9457 problems out."""
+
+import json
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+from starlette.responses import JSONResponse, Response
+
+from gateway.domain import (
+    BodyTooLarge,
+    BodyTooSlow,
+    MalformedBody,
+    QuotaExceeded,
+    ScopeMissing,
+    TokenMissing,
+    UnsupportedBody,
+    UpstreamFailed,
+)
+from gateway.rate_limit_headers import rate_limit_headers
+from servicekit import request_context
+from servicekit.errors import (
+    Conflict,
+    DeadlineExceeded,
+    Exhausted,
+    FieldViolation,
+    Internal,
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    ServiceError,
+    Unauthenticated,
+    Unavailable,
+)
+from servicekit.telemetry import current_trace_id
+
+CONTENT_TYPE = "application/problem+json"
+
+_STATUS: dict[type[ServiceError], int] = {
+    MalformedBody: 400,
+    BodyTooSlow: 408,
+    BodyTooLarge: 413,
+    UnsupportedBody: 415,
+    InvalidInput: 422,
+    Unauthenticated: 401,
+    PermissionDenied: 403,
+    NotFound: 404,
+    Conflict: 409,
+    Exhausted: 429,
+    DeadlineExceeded: 504,
+    Unavailable: 503,
+    UpstreamFailed: 502,
+    Internal: 500,
+}
+_CODES = {404: "ROUTE_NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
+
+
+def status_of(error: ServiceError) -> int:
+    """The HTTP status of an error, by its nearest kind."""
+    for kind in type(error).__mro__:
+        if kind in _STATUS:
+            return _STATUS[kind]
+    return 500
+
+
+def problem(
+    instance: str,
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    errors: tuple[FieldViolation, ...] = (),
+    headers: Mapping[str, str] | None = None,
+) -> Response:
+    """A problem as a response; under /oauth2/ an error of RFC 6749.
+
+    The `type` is about:blank, so the title is the status's own phrase; `code` tells problems of
+    one status apart.
+    """
+    if instance.startswith("/oauth2/"):
+        return _oauth_error(status, detail, headers)
+    body: dict[str, Any] = {
+        "type": "about:blank",
+        "title": HTTPStatus(status).phrase,
+        "status": status,
+        "detail": detail,
+        "instance": instance,
+        "code": code,
+        "request_id": request_context.request_id.get(),
+        "trace_id": current_trace_id(),
+    }
+    if errors:
+        body["errors"] = [
+            {"field": violation.field, "message": violation.description} for violation in errors
+        ]
+    return Response(json.dumps(body), status, headers, media_type=CONTENT_TYPE)
+
+
+def _oauth_error(status: int, detail: str, headers: Mapping[str, str] | None) -> Response:
+    error = "invalid_request" if status < 500 else "server_error"
+    # RFC 6749, 5.2: printable ASCII without quotes and backslashes.
+    description = "".join(c for c in detail if " " <= c <= "~" and c not in '"\\')
+    body = {"error": error, "error_description": description}
+    return JSONResponse(body, status, {"cache-control": "no-store", **(headers or {})})
+
+
+def of_error(instance: str, error: ServiceError) -> Response:
+    """The problem that tells a service error."""
+    return problem(
+        instance,
+        status_of(error),
+        error.code,
+        error.message,
+        errors=error.violations,
+        headers=_headers(error),
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Makes the app answer with problems."""
+
+    async def service_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, ServiceError)  # noqa: S101
+        return of_error(request.url.path, error)
+
+    async def http_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, HTTPException)  # noqa: S101
+        code = _CODES.get(error.status_code, HTTPStatus(error.status_code).name)
+        detail = f"{request.method} {request.url.path}: {HTTPStatus(error.status_code).description}"
+        return problem(request.url.path, error.status_code, code, detail, headers=error.headers)
+
+    async def validation_error(request: Request, error: Exception) -> Response:
+        assert isinstance(error, RequestValidationError)  # noqa: S101
+        return of_error(request.url.path, invalid_input(error.errors(), skip=1))
+
+    app.add_exception_handler(ServiceError, service_error)
+    app.add_exception_handler(HTTPException, http_error)
+    app.add_exception_handler(RequestValidationError, validation_error)
+
+
+def invalid_input(faults: Any, *, skip: int = 0) -> InvalidInput:
+    """Pydantic's faults as an error.
+
+    Args:
+        skip: leading parts of each path that mean nothing to the caller.
+    """
+    return InvalidInput(
+        "The request has wrong fields.",
+        violations=[
+            FieldViolation(_path(fault["loc"][skip:]), str(fault["msg"])) for fault in faults
+        ],
+    )
+
+
+def _path(parts: tuple[str | int, ...]) -> str:
+    path = ""
+    for part in parts:
+        path += f"[{part}]" if isinstance(part, int) else f".{part}"
+    return path.removeprefix(".")
+
+
+def _headers(error: ServiceError) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    if error.retry_after is not None:
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+    if isinstance(error, QuotaExceeded):
+        headers |= rate_limit_headers(error.states)
+    elif isinstance(error, TokenMissing):
+        # RFC 6750, 3.1: a request without credentials gets no error code.
+        headers["www-authenticate"] = 'Bearer realm="weir"'
+    elif isinstance(error, Unauthenticated):
+        headers["www-authenticate"] = 'Bearer realm="weir", error="invalid_token"'
+    elif isinstance(error, ScopeMissing):
+        headers["www-authenticate"] = (
+            f'Bearer realm="weir", error="insufficient_scope", scope="{error.scope}"'
+        )
+    elif isinstance(error, BodyTooLarge | BodyTooSlow):
+        headers["connection"] = "close"
+    return headers

@@ -1,0 +1,93 @@
+"""Reads a request's body: never more of it, and never for longer, than allowed."""
+
+import asyncio
+import json
+from typing import NoReturn, TypeVar
+from urllib.parse import parse_qsl
+
+from fastapi import Request
+from pydantic import BaseModel, ValidationError
+from starlette.requests import ClientDisconnect
+
+from gateway.domain import BodyTooLarge, BodyTooSlow, MalformedBody, UnsupportedBody
+from gateway.problems import invalid_input
+from servicekit.request_context import time_left
+
+_LONGEST_WAIT = 60.0
+ModelT = TypeVar("ModelT", bound=BaseModel)
+
+
+async def read_json(request: Request, shape: type[ModelT], limit: int) -> ModelT:
+    """The body as a value of the shape.
+
+    Args:
+        limit: bytes.
+
+    Raises:
+        UnsupportedBody: it is no application/json.
+        BodyTooLarge: it is longer than the limit.
+        BodyTooSlow: it did not come in time.
+        MalformedBody: it is not JSON.
+        InvalidInput: it is JSON of another shape.
+    """
+    _expect_type(request, "application/json")
+    body = await _read(request, limit)
+    try:
+        content = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+    except (ValueError, RecursionError) as error:
+        raise MalformedBody("The body is not JSON in UTF-8.") from error
+    try:
+        return shape.model_validate(content)
+    except ValidationError as error:
+        raise invalid_input(error.errors(include_url=False, include_input=False)) from error
+
+
+async def read_form(request: Request, limit: int) -> list[tuple[str, str]]:
+    """The parameters of a form body, in their order.
+
+    Raises:
+        UnsupportedBody: it is no application/x-www-form-urlencoded.
+        BodyTooLarge: it is longer than the limit, bytes.
+        BodyTooSlow: it did not come in time.
+        MalformedBody: it is not UTF-8 or has too many parameters.
+    """
+    _expect_type(request, "application/x-www-form-urlencoded")
+    body = await _read(request, limit)
+    try:
+        return parse_qsl(
+            body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=20
+        )
+    except ValueError as error:
+        raise MalformedBody("The body is not a form in UTF-8.") from error
+
+
+def _expect_type(request: Request, expected: str) -> None:
+    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if given != expected:
+        raise UnsupportedBody(f"The body must be {expected}.")
+
+
+async def _read(request: Request, limit: int) -> bytes:
+    stated = request.headers.get("content-length", "")
+    if stated.isdecimal() and int(stated[:20]) > limit:
+        raise _too_large(limit)
+    body = bytearray()
+    try:
+        async with asyncio.timeout(time_left(_LONGEST_WAIT)):
+            async for chunk in request.stream():
+                body += chunk
+                if len(body) > limit:
+                    raise _too_large(limit)
+    except TimeoutError as error:
+        raise BodyTooSlow("The body did not come in time.") from error
+    except ClientDisconnect as error:
+        raise MalformedBody("The connection closed before the body ended.") from error
+    return bytes(body)
+
+
+def _too_large(limit: int) -> BodyTooLarge:
+    return BodyTooLarge(f"The body is longer than {limit} bytes.")
+
+
+def _refuse_constant(name: str) -> NoReturn:
+    raise ValueError(f"{name} is not JSON")

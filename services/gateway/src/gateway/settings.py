@@ -1,0 +1,93 @@
+"""The gateway's settings, read from the environment."""
+
+from pathlib import Path
+
+from pydantic import Field, SecretStr
+
+from servicekit.settings import EventSettings, TelemetrySettings, TokenSettings
+
+
+class HttpSettings(TelemetrySettings):
+    """The public side."""
+
+    http_host: str = Field(default="127.0.0.1", description="Address to listen on.")
+    http_port: int = Field(
+        default=8080, ge=0, le=65535, description="Port to listen on; 0 takes any free one."
+    )
+    trusted_proxies: str = Field(
+        default="127.0.0.1",
+        description="Addresses, comma-separated, whose X-Forwarded-For and -Proto are believed.",
+    )
+    request_timeout: float = Field(
+        default=10.0, gt=0, description="Longest that a request may take, seconds."
+    )
+    max_body_bytes: int = Field(default=1024 * 1024, gt=0, description="Largest body read.")
+    max_batch: int = Field(
+        default=256, gt=0, description="Most texts in one batch; inference must take as many."
+    )
+    shutdown_grace: float = Field(
+        default=10.0, ge=0, description="Seconds that running requests get to finish at a stop."
+    )
+
+
+class IdentitySettings(TokenSettings):
+    """Clients and tokens."""
+
+    signing_key_file: Path = Field(description="P-256 private key, PEM: signs access tokens.")
+    clients_file: Path = Field(description="YAML file of the clients and their hashed secrets.")
+    pepper_file: Path = Field(description="Key of the secrets' hashes, hex, at least 32 bytes.")
+    token_lifetime: int = Field(
+        default=600, ge=30, le=600, description="Seconds that an access token is good for."
+    )
+
+
+class QuotaSettings(TelemetrySettings):
+    """Where quotas are counted, and what a client gets that states none."""
+
+    quota_redis_url: SecretStr = Field(
+        default=SecretStr("redis://127.0.0.1:6380/0"),
+        description="redis://, rediss:// or unix:// address of the quota Redis.",
+    )
+    quota_timeout: float = Field(
+        default=0.02,
+        gt=0,
+        description="Longest wait for the quota Redis, seconds; then the local share counts.",
+    )
+    quota_retry_interval: float = Field(
+        default=0.5, gt=0, description="Seconds between tries while the quota Redis is away."
+    )
+    quota_per_minute: int = Field(default=60, gt=0, description="Default quota of a client.")
+    quota_per_hour: int = Field(default=1000, gt=0, description="Default quota of a client.")
+    replicas: int = Field(
+        default=1,
+        gt=0,
+        description="Gateways side by side: each one's local share is a limit divided by this.",
+    )
+
+
+class Settings(HttpSettings, IdentitySettings, QuotaSettings, EventSettings):
+    """All that the gateway reads."""
+
+    default_model: str = Field(default="sentiment", description="The model behind /predict.")
+    model_cache_seconds: float = Field(
+        default=30.0, gt=0, description="How long a model's description is remembered."
+    )
+    inference_target: str = Field(
+        default="127.0.0.1:50051", description="gRPC target of the inference service."
+    )
+    prediction_log_target: str = Field(
+        default="127.0.0.1:50052", description="gRPC target of the prediction log."
+    )
+    drift_target: str = Field(
+        default="127.0.0.1:50053", description="gRPC target of the drift service."
+    )
+    health_timeout: float = Field(
+        default=1.0, gt=0, description="Longest that a health check waits for a component, seconds."
+    )
+    health_cache_seconds: float = Field(
+        default=0.5, ge=0, description="How long /health repeats what it last found."
+    )
+    audit_stream: str = Field(default="weir:audit", description="Stream of the audit events.")
+    audit_queue: int = Field(
+        default=10_000, gt=0, description="Audit events kept while the events Redis is away."
+    )
