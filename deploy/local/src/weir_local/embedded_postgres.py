@@ -40,10 +40,15 @@ def postgres_url(socket_directory: Path, database: str = "postgres") -> str:
     return f"postgresql+asyncpg://postgres@/{database}?host={quote(str(socket_directory))}"
 
 
-def postgres_process(data: Path, socket_directory: Path, log_file: Path) -> ProcessSpec:
-    """A PostgreSQL server; makes its data directory at the first time (about two seconds).
+def postgres_process(
+    data: Path, socket_directory: Path, log_file: Path, *, durable: bool = True
+) -> ProcessSpec:
+    """A PostgreSQL server; makes its data directory at the first time (one to five seconds).
 
     Who can open the socket directory may do everything: it is closed to other users.
+
+    Args:
+        durable: what is committed outlives the machine's crash; without it, only the server's.
 
     Raises:
         OSError: a directory or the system user cannot be made.
@@ -52,7 +57,7 @@ def postgres_process(data: Path, socket_directory: Path, log_file: Path) -> Proc
     user = _server_user()
     _make_owned(socket_directory, user)
     if not data.exists():
-        _make_cluster(data, user)
+        _make_cluster(data, user, durable=durable)
     elif user is not None:
         _allow_search(data)
     _forget_lost_postmaster(data)
@@ -63,6 +68,7 @@ def postgres_process(data: Path, socket_directory: Path, log_file: Path) -> Proc
             *("-D", str(data.resolve())),
             *("-k", str(socket_directory.resolve()), "-p", str(_PORT)),
             *("-c", "listen_addresses="),
+            *(() if durable else ("-c", "fsync=off")),
         ],
         log_file=log_file,
         # Fast shutdown: end the sessions, write everything, leave nothing to recover.
@@ -89,7 +95,7 @@ def _server_user() -> str | None:
     return _USER
 
 
-def _make_cluster(data: Path, user: str | None) -> None:
+def _make_cluster(data: Path, user: str | None, *, durable: bool) -> None:
     """Makes it beside and moves it: what an interrupted start left is never taken for a cluster."""
     unfinished = data.with_name(f"{data.name}.unfinished")
     if unfinished.exists():
@@ -100,6 +106,7 @@ def _make_cluster(data: Path, user: str | None) -> None:
         *("-D", str(unfinished.resolve()), "-U", "postgres", "--auth=trust", "--encoding=UTF8"),
         # The same order of strings everywhere, whatever the machine's language is.
         *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+        *(() if durable else ("--no-sync",)),
         user=user,
     )
     if failure:

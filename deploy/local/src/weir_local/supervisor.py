@@ -174,6 +174,7 @@ class Supervisor:
                         gently = False
                         part.process.kill()
                 self._signals.wait(_TICK)
+            self._changed(self._parts)
         for part in self._parts:
             part.state = PartState.STOPPED
         self._changed(self._parts)

@@ -77,7 +77,9 @@ class PostgresStore(Store):
 def running_postgres(directory: Path) -> Iterator[PostgresStore]:
     """A PostgreSQL of its own in `directory`."""
     socket_directory = directory / "run"
-    spec = postgres_process(directory / "data", socket_directory, directory / "postgres.log")
+    spec = postgres_process(
+        directory / "data", socket_directory, directory / "postgres.log", durable=False
+    )
     yield from _running(PostgresStore(spec, socket_directory))
 
 

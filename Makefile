@@ -1,0 +1,55 @@
+# Needs make and Python 3.11 or newer; everything else is fetched into this folder.
+# What the targets do is written in requirements/environments.py and tests/run.
+
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+ENVIRONMENTS = $(PYTHON) requirements/environments.py
+PROTOS = $(wildcard protos/*/*/*.proto protos/*/*/*/*.proto)
+STUBS = libs/contracts/src
+
+.DEFAULT_GOAL := help
+.PHONY: help python run replay status test lint fmt protos lock clean
+
+help: ## List the targets
+	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
+
+run: python ## Start the whole platform on http://127.0.0.1:8080 (WEIR_PORT, WEIR_HOME)
+	@$(ENVIRONMENTS) sync run
+	@.venv/bin/python -m weir_local
+
+status: python ## Say which processes of the running platform are up
+	@.venv/bin/python -m weir_local status
+
+test: python ## Run every test, with coverage
+	@$(PYTHON) tests/run
+
+test-%: python ## Run the tests of one part: gateway, inference, prediction_log, drift, training, libs
+	@$(PYTHON) tests/run $*
+
+lint: python ## Check style, types, imports between modules, contracts and generated code
+	@PYTHON=$(PYTHON) tests/lint
+
+replay: python ## Send labelled texts through a platform and check the books: DATA=file ARGS=--own
+	@$(ENVIRONMENTS) sync dev
+	@.venv/bin/python tests/replay/replay.py $(DATA) $(ARGS)
+
+fmt: python ## Format and mend what can be mended
+	@$(ENVIRONMENTS) sync dev
+	@.venv/bin/ruff check --fix --quiet .
+	@.venv/bin/ruff format .
+
+protos: python ## Generate the contracts' code from protos
+	@$(ENVIRONMENTS) sync dev
+	@.venv/bin/python -m grpc_tools.protoc -Iprotos --python_out=$(STUBS) --pyi_out=$(STUBS) $(PROTOS)
+	@PATH="$$PWD/.venv/bin:$$PATH" python -m grpc_tools.protoc -Iprotos \
+		--grpc_python_out=$(STUBS) --mypy_grpc_out=$(STUBS) $$(grep -l '^service ' $(PROTOS))
+
+lock: python ## Resolve the locked requirements anew
+	@$(ENVIRONMENTS) lock
+
+clean: ## Remove environments, caches and results; the platform's state in .weir stays
+	@rm -rf .venv .venvs .venv-uv .coverage* htmlcov .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache
+	@find . -name __pycache__ -not -path './.git/*' -prune -exec rm -rf {} +
+
+python:
+	@test -n "$(PYTHON)" || { echo "Weir needs Python 3.11 or newer, and finds none."; exit 1; }

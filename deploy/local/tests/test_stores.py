@@ -1,0 +1,75 @@
+"""The stores' directories and what becomes of them."""
+
+import os
+import signal
+import stat
+from pathlib import Path
+
+import pytest
+
+from testkit.stores import running_postgres, running_redis
+from weir_local.embedded_postgres import postgres_process
+from weir_local.process import ManagedProcess
+
+
+def _mode(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def test_postgres_is_closed_to_other_users_and_opens_nothing_for_listing(tmp_path: Path) -> None:
+    closed = tmp_path / "closed"
+    closed.mkdir(mode=0o700)
+
+    with running_postgres(closed):
+        assert _mode(closed / "data") == 0o700
+        assert _mode(closed / "run") == 0o700
+        # Root's server runs as another user, who must pass through, and no more.
+        assert _mode(closed) == (0o701 if os.geteuid() == 0 else 0o700)
+
+
+def test_cluster_whose_making_was_cut_short_is_made_anew(tmp_path: Path) -> None:
+    unfinished = tmp_path / "data.unfinished"
+    unfinished.mkdir()
+    (unfinished / "PG_VERSION").write_text("18\n")
+
+    with running_postgres(tmp_path) as server:
+        assert server.spec.ready()
+
+    assert not unfinished.exists()
+
+
+def test_impossible_cluster_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGUSER", "")
+    monkeypatch.setattr("weir_local.embedded_postgres._PROGRAMS", Path("/nowhere"))
+
+    with pytest.raises(OSError, match="nowhere"):
+        postgres_process(tmp_path / "data", tmp_path / "run", tmp_path / "log")
+
+
+def test_postgres_comes_back_after_a_crash_with_what_it_had(tmp_path: Path) -> None:
+    with running_postgres(tmp_path) as server:
+        url = server.create_database()
+        server.kill()
+
+        server.start_ready()
+
+        assert url
+        assert server.running
+
+
+def test_stopped_redis_hears_the_request_to_stop(tmp_path: Path) -> None:
+    with running_redis(tmp_path) as server:
+        server.send(signal.SIGSTOP)
+
+        server.stop()
+
+        assert server.exit_code == 0
+
+
+def test_program_that_cannot_be_started_says_so(tmp_path: Path) -> None:
+    with running_redis(tmp_path) as server:
+        spec = server.spec
+    missing = type(spec)("missing", ["/nowhere/program"], tmp_path / "missing.log")
+
+    with pytest.raises(OSError, match="nowhere"):
+        ManagedProcess(missing).start()
