@@ -1,0 +1,1 @@
+"""Weir training: from labelled text to a model package that serves itself."""

@@ -1,0 +1,79 @@
+"""Value types of training, and its errors.
+
+Nothing here knows torch, ONNX or the command line.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+class InputError(Exception):
+    """What the user gave (data, base model, output, version) cannot be used.
+
+    The message is one line, written for the person who typed the command.
+    """
+
+
+class ExportError(Exception):
+    """A graph is not what it must be (not fused, not equal to the model): nothing is packaged."""
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One labelled text; ``label`` is the index of a class in the order of the logits."""
+
+    text: str
+    label: int
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """The rows of one file in file order, and the SHA-256 (hex) of the file as it lies on disk."""
+
+    name: str
+    split: str
+    examples: tuple[Example, ...]
+    sha256: str
+
+    @property
+    def title(self) -> str:
+        """The name of the set in a package: data set and split."""
+        return f"{self.name} {self.split}"
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """Everything that decides the weights, besides data and base model.
+
+    ``warmup`` is the share of all steps over which the learning rate rises linearly from zero; it
+    falls linearly to zero over the rest. ``max_tokens`` counts special tokens too.
+    """
+
+    epochs: int = 2
+    batch_size: int = 32
+    learning_rate: float = 5e-5
+    warmup: float = 0.06
+    weight_decay: float = 0.01
+    seed: int = 7
+    max_tokens: int = 256
+
+
+@dataclass(frozen=True, slots=True)
+class Prediction:
+    """What a model says of one text: the probability of each label, and how many tokens it saw."""
+
+    probabilities: tuple[float, ...]
+    input_tokens: int
+    special_tokens: int
+    unknown_tokens: int
+
+    @property
+    def label(self) -> int:
+        """The index of the most probable label; the lowest index wins a tie."""
+        return max(range(len(self.probabilities)), key=self.probabilities.__getitem__)
+
+    @property
+    def confidence(self) -> float:
+        """The probability of the predicted label."""
+        return max(self.probabilities)

@@ -1,0 +1,116 @@
+"""The model card: what a person should know before trusting a package."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+_CARD = """\
+# {name} {version}
+
+A text classifier with the labels {labels}: `{base_model}` (a BERT encoder), fine-tuned, fused and
+quantised to int8 for ONNX Runtime on CPU. One text in, one probability per label out.
+
+## Data
+
+{data}
+
+No text of the data is in this package. `reference.json` holds sketches and sums of the dev rows,
+and the texts of `golden.jsonl` were written for it.
+
+## Recipe
+
+All weights were trained with AdamW for {epochs} epoch(s) in batches of {batch_size} rows of similar
+length, at a peak learning rate of {learning_rate}, with {warmup:.0%} linear warm-up, linear decay,
+weight decay {weight_decay} and seed {seed}. It took {minutes:.0f} min on {threads} CPU thread(s).
+The graph was traced, fused (attention, layer norms, embeddings, activations) and its weights
+quantised per channel to 7 of 8 bits, so that CPUs with and without VNNI compute the same integers;
+activations are quantised at run time.
+
+## Figures
+
+{figures}
+
+Accuracy, F1 (macro), mean confidence and the digest of the predicted labels are those of the int8
+model, each text alone. Latency is the median for one text, tokenising included, on one thread of
+the machine that built the package, which may have had other work: compare ratios, not milliseconds.
+`noise_changed_labels` counts the rows whose label changes when float weights move by a millionth,
+as they do in effect on another CPU: about that many labels may differ elsewhere, and with
+them their digest.
+
+The figures come from the split that also decided whether the recipe was good enough, so expect
+slightly less on new text of the same kind.
+
+## Limits
+
+- **Run each text alone, without padding.** Dynamic quantisation takes its activation scale over the
+  whole batch tensor: in a batch, a text's answer would depend on the texts beside it. Evaluation
+  and golden examples use batches of one, and so does Weir's server.
+- It knows short English texts like those it was trained on. Other languages, long documents, irony
+  and mixed opinions are outside of what was measured.
+- It has no class for "neither": a neutral text still gets one of the labels, sometimes with a high
+  confidence. The probabilities are not calibrated; compare mean confidence with accuracy above.
+- Only the first {max_tokens} tokens count; the rest of a longer text is not seen.
+- It inherits what its data and base weights hold of bias. Do not decide about people with it.
+
+## Reproduce
+
+From the repository's root, with the data beside the repository:
+
+```sh
+{command}
+```
+
+The same seed, data, base weights, number of threads and versions of torch ({torch}) and
+transformers ({transformers}) give the same weights.
+
+## Licence
+
+Base weights `{base_model}` (SHA-256 `{base_model_sha256}`): {licence}. The fine-tuned weights are
+distributed under the same licence.
+"""
+
+
+def model_card(manifest: Mapping[str, Any]) -> str:
+    """Render ``MODEL_CARD.md`` from the content of ``model.yaml``, so that they cannot differ."""
+    training = manifest["training"]
+    fields = {
+        **training,
+        **manifest,
+        "labels": " and ".join(f"`{label}`" for label in manifest["labels"]),
+        "data": "\n".join(_data_line(row) for row in manifest["data"]),
+        "figures": _figures(manifest["metrics"]),
+        "minutes": training["seconds"] / 60,
+        "max_tokens": manifest["inputs"]["max_tokens"],
+        "command": _command(manifest),
+    }
+    return _CARD.format_map(fields)
+
+
+def _data_line(data: Mapping[str, Any]) -> str:
+    digest = data["sha256"]
+    return f"- `{data['name']}`, split `{data['split']}`: {data['rows']} rows, SHA-256 `{digest}`"
+
+
+def _figures(metrics: Mapping[str, Mapping[str, Any]]) -> str:
+    rows = ["| set | figure | value |", "|---|---|---|"]
+    for name, scores in metrics.items():
+        rows += [f"| {name} | {figure} | {value} |" for figure, value in scores.items()]
+    return "\n".join(rows)
+
+
+def _command(manifest: Mapping[str, Any]) -> str:
+    """The one command that makes this package again, with data and base model by name."""
+    train, dev = manifest["data"]
+    training = manifest["training"]
+    arguments = [
+        "weir-train build",
+        f"--train ../shared/data/{train['name']}/{train['split']}.jsonl.gz",
+        f"--dev ../shared/data/{dev['name']}/{dev['split']}.jsonl.gz",
+        f"--base {manifest['base_model']} --labels {','.join(manifest['labels'])}",
+        f"--output deploy/models --name {manifest['name']} --version {manifest['version']}",
+        f"--epochs {training['epochs']} --batch-size {training['batch_size']}"
+        f" --learning-rate {training['learning_rate']} --seed {training['seed']}"
+        f" --max-tokens {training['max_tokens']}",
+    ]
+    return " \\\n  ".join(arguments)

@@ -1,0 +1,124 @@
+"""Writes a model package: all of it or nothing, and never twice."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import tempfile
+from collections.abc import Mapping
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from training.dataset import file_sha256
+from training.domain import InputError
+
+FORMAT = 1
+# The files whose digests the manifest holds, so that a package can be checked before it is served.
+SEALED = ("model.onnx", "tokenizer.json", "reference.json", "golden.jsonl")
+MAX_CHARACTERS = 5000
+# How far a probability may lie from the golden one on another CPU: float sums in another order can
+# move an activation over a rounding edge of the dynamic quantisation.
+GOLDEN_TOLERANCE = 0.02
+NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,31}")
+
+
+def check_target(root: Path, name: str, version: str) -> Path:
+    """Return the directory that a new package would have.
+
+    Raises InputError for a name or version that is not one, and when the version exists: a
+    version is immutable, because records and references point at it.
+    """
+    if not NAME.fullmatch(name):
+        raise InputError(f"name {name!r}: must be lower-case letters, digits, '-' and '_'")
+    if not VERSION.fullmatch(version):
+        raise InputError(f"version {version!r}: must be letters, digits, '.', '-' and '_'")
+    target = root / name / version
+    if target.exists():
+        raise InputError(f"{target} exists, and a version is immutable: choose another --version")
+    return target
+
+
+def manifest(
+    *,
+    name: str,
+    version: str,
+    labels: tuple[str, ...],
+    max_tokens: int,
+    metrics: Mapping[str, Mapping[str, Any]],
+    data: list[dict[str, Any]],
+    base_model: str,
+    base_model_sha256: str,
+    licence: str,
+    created_at: datetime,
+    training: Mapping[str, Any],
+) -> dict[str, Any]:
+    """The content of ``model.yaml``, without the digests, which ``write_package`` adds."""
+    return {
+        "format": FORMAT,
+        "name": name,
+        "version": version,
+        "task": "text-classification",
+        "labels": list(labels),
+        "inputs": {"kind": "text", "max_characters": MAX_CHARACTERS, "max_tokens": max_tokens},
+        "golden_tolerance": GOLDEN_TOLERANCE,
+        "files": {},
+        "metrics": {set_name: dict(scores) for set_name, scores in metrics.items()},
+        "data": data,
+        "base_model": base_model,
+        "base_model_sha256": base_model_sha256,
+        "licence": licence,
+        "created_at": created_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        "training": dict(training),
+    }
+
+
+def write_package(
+    root: Path,
+    model: Path,
+    texts: Mapping[str, str],
+    described: Mapping[str, Any],
+) -> Path:
+    """Write ``<root>/<name>/<version>/`` and return it.
+
+    ``texts`` holds the other files by name. The package is made in a directory beside and renamed,
+    so a reader never sees half of it. A model's first package also gets a ``routing.yaml`` that
+    sends all traffic to it; an existing one is left alone. Raises InputError as ``check_target``.
+    """
+    target = check_target(root, str(described["name"]), str(described["version"]))
+    target.parent.mkdir(parents=True, exist_ok=True)
+    stage = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
+    try:
+        shutil.copyfile(model, stage / "model.onnx")
+        for file, content in texts.items():
+            (stage / file).write_text(content, encoding="utf-8", newline="\n")
+        sealed = {file: file_sha256(stage / file) for file in SEALED}
+        _write_yaml(stage / "model.yaml", {**described, "files": sealed})
+        # mkdtemp lets nobody else in, and a server runs as somebody else.
+        stage.chmod(0o755)
+        try:
+            stage.rename(target)
+        except OSError as exc:
+            raise InputError(f"{target} was written meanwhile ({exc.strerror})") from exc
+    except BaseException:
+        shutil.rmtree(stage, ignore_errors=True)
+        raise
+    _route_first_version(target)
+    return target
+
+
+def _route_first_version(target: Path) -> None:
+    routing = target.parent / "routing.yaml"
+    if not routing.exists():
+        stage = routing.with_name(f".{routing.name}.{os.getpid()}")
+        _write_yaml(stage, {"versions": {target.name: 100}, "shadow": []})
+        stage.rename(routing)
+
+
+def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:
+    text = yaml.safe_dump(dict(content), sort_keys=False, allow_unicode=True, width=100)
+    path.write_text(text, encoding="utf-8", newline="\n")

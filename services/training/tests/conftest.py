@@ -1,0 +1,125 @@
+"""A base model, data and a built package that the tests make themselves, small enough to train."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import random
+from collections.abc import Callable, Sequence
+from pathlib import Path
+
+import pytest
+import torch
+from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+from transformers import BertConfig, BertModel
+from typer.testing import CliRunner, Result
+
+from training.__main__ import app
+
+SPECIAL = ("[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]")
+GOOD = ("great", "lovely", "bright", "moving")
+BAD = ("awful", "dull", "broken", "boring")
+OTHER = ("the", "film", "is", "and", "a", "story", "of", "it", ".", ",", "!", "every", "scene")
+LAYERS = 6
+LABELS = ("negative", "positive")
+DEV_ROWS = 60
+
+Weir = Callable[..., Result]
+
+
+@pytest.fixture(scope="session")
+def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A BERT of six thin layers with random weights, and a word tokenizer that pads."""
+    directory = tmp_path_factory.mktemp("base") / "tiny-bert"
+    vocabulary = {word: index for index, word in enumerate((*SPECIAL, *GOOD, *BAD, *OTHER))}
+    tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
+    tokenizer.normalizer = normalizers.BertNormalizer()
+    tokenizer.pre_tokenizer = pre_tokenizers.BertPreTokenizer()
+    tokenizer.post_processor = processors.TemplateProcessing(
+        single="[CLS] $A [SEP]", special_tokens=[("[CLS]", 2), ("[SEP]", 3)]
+    )
+    tokenizer.enable_padding(length=32)
+    torch.manual_seed(0)
+    BertModel(
+        BertConfig(
+            vocab_size=len(vocabulary),
+            hidden_size=32,
+            num_hidden_layers=LAYERS,
+            num_attention_heads=4,
+            intermediate_size=64,
+            max_position_embeddings=64,
+        )
+    ).save_pretrained(directory)
+    tokenizer.save(str(directory / "tokenizer.json"))
+    (directory / "README.md").write_text("---\nlicense: apache-2.0\n---\n# tiny\n")
+    return directory
+
+
+def make_rows(count: int, seed: int) -> list[dict[str, object]]:
+    """Sentences with one telling word each, of mixed lengths, labels in turn."""
+    choose = random.Random(seed)
+    rows: list[dict[str, object]] = []
+    for index in range(count):
+        words = choose.choices((*OTHER, "zebra"), k=choose.randint(1, 14))
+        words.insert(choose.randrange(len(words) + 1), choose.choice((BAD, GOOD)[index % 2]))
+        rows.append({"text": " ".join(words), "label": index % 2})
+    return rows
+
+
+def write_rows(path: Path, rows: Sequence[object]) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return path
+
+
+@pytest.fixture(scope="session")
+def train_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("data") / "toys" / "train.jsonl.gz"
+    return write_rows(path, make_rows(320, seed=1))
+
+
+@pytest.fixture(scope="session")
+def dev_file(train_file: Path) -> Path:
+    return write_rows(train_file.with_name("dev.jsonl.gz"), make_rows(DEV_ROWS, seed=2))
+
+
+@pytest.fixture(scope="session")
+def weir() -> Weir:
+    """Run the command line in this process; the error, if any, is in ``exception``."""
+
+    def run(*arguments: object) -> Result:
+        return CliRunner().invoke(app, [str(argument) for argument in arguments])
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def built(
+    tmp_path_factory: pytest.TempPathFactory,
+    weir: Weir,
+    base: Path,
+    train_file: Path,
+    dev_file: Path,
+) -> Path:
+    """A directory with a package built from nothing (``models``) and its checkpoint (``work``)."""
+    root = tmp_path_factory.mktemp("built")
+    result = weir(
+        "build",
+        *("--train", train_file, "--dev", dev_file, "--base", base),
+        *("--output", root / "models", "--name", "toy", "--version", "1", "--work", root / "work"),
+        *("--epochs", 6, "--learning-rate", "0.003", "--max-tokens", 48),
+    )
+    assert result.exception is None, result.output
+    (root / "output.txt").write_text(result.output)
+    return root
+
+
+@pytest.fixture(scope="session")
+def package(built: Path) -> Path:
+    return built / "models" / "toy" / "1"
+
+
+@pytest.fixture(scope="session")
+def checkpoint(built: Path) -> Path:
+    return built / "work" / "toy-1"
