@@ -1,0 +1,168 @@
+"""`python -m drift`: settings → Redis and references → monitor and reporter → server."""
+
+import argparse
+import asyncio
+import socket
+import sys
+import time
+from contextlib import AsyncExitStack
+from datetime import UTC, datetime
+from functools import partial
+
+import httpx
+import structlog
+from pydantic import ValidationError
+from redis.asyncio import Redis
+
+from drift.availability import Availability
+from drift.grpc_api import SCOPES, SERVICE, DriftServicer
+from drift.measurement import Measurer
+from drift.monitor import BATCH_SIZE, CONSUMER, GROUP, Monitor
+from drift.observer import Observer
+from drift.reference_repository import ReferenceRepository
+from drift.reporter import Reporter
+from drift.settings import Settings
+from drift.state_store import StateStore
+from servicekit.access_tokens import AccessTokenVerifier, RemoteKeySource
+from servicekit.event_stream import EventConsumer, EventPublisher
+from servicekit.grpc_server import GrpcServer
+from servicekit.lifecycle import every, run_until_stopped
+from servicekit.logs import configure_logs
+from servicekit.redis_client import open_redis
+from servicekit.telemetry import configure_tracing, serve_metrics
+from weir.drift.v1 import drift_pb2_grpc
+
+_log = structlog.get_logger(__name__)
+
+_BLOCK = 1.0
+_HEALTH_INTERVAL = 1.0
+_OBSERVE_INTERVAL = 10.0
+
+
+class CannotStart(Exception):
+    """A setting has the right form and cannot be used; the message names it."""
+
+
+async def serve(settings: Settings) -> None:
+    """Serves until a stop signal.
+
+    Raises:
+        CannotStart: a setting cannot be used.
+        OSError: an address cannot be listened on.
+    """
+    if not settings.model_repository.is_dir():
+        raise CannotStart(f"WEIR_MODEL_REPOSITORY: {settings.model_repository} is no directory")
+    async with AsyncExitStack() as stack:
+        tracer_provider = configure_tracing("drift", settings)
+        stack.callback(tracer_provider.shutdown)
+        redis = _open_redis(settings, settings.events_timeout)
+        stack.push_async_callback(redis.aclose)
+        reading_redis = _open_redis(settings, settings.events_timeout + _BLOCK)
+        stack.push_async_callback(reading_redis.aclose)
+        http = await stack.enter_async_context(httpx.AsyncClient(timeout=2.0))
+
+        store = StateStore(redis)
+        references = ReferenceRepository(settings.model_repository)
+        windows = {
+            "minimum_rows": settings.drift_minimum_rows,
+            "window_rows": settings.drift_window_rows,
+        }
+        monitor = Monitor(
+            store,
+            EventPublisher(redis),
+            Measurer(references, minimum_rows=settings.drift_minimum_rows, clock=_now),
+            measurements_stream=settings.measurements_stream,
+            window_rows=settings.drift_window_rows,
+            kept_versions=settings.drift_kept_versions,
+            store_interval=settings.drift_store_interval,
+        )
+        reporter = Reporter(store, references, clock=_now, **windows)
+        streams = (*settings.predictions_streams, settings.feedback_stream)
+        observer = Observer(store, references, streams=streams, clock=time.time, **windows)
+
+        server = GrpcServer(
+            settings,
+            verifier=AccessTokenVerifier(
+                RemoteKeySource(settings.jwks_url, http),
+                issuer=settings.issuer,
+                audience=settings.audience,
+            ),
+            scopes=SCOPES,
+            tracer_provider=tracer_provider,
+        )
+        drift_pb2_grpc.add_DriftServiceServicer_to_server(DriftServicer(reporter), server.grpc)
+        server.expose(SERVICE)
+        _serve_metrics(settings)
+        await stack.enter_async_context(server)
+        await run_until_stopped(
+            *(
+                _consumer(reading_redis, stream).run(partial(monitor.take_predictions, stream))
+                for stream in settings.predictions_streams
+            ),
+            _consumer(reading_redis, settings.feedback_stream).run(
+                partial(monitor.take_feedback, settings.feedback_stream)
+            ),
+            every(_HEALTH_INTERVAL, Availability(store, server).check),
+            every(_OBSERVE_INTERVAL, observer.observe),
+        )
+
+
+def _consumer(redis: Redis, stream: str) -> EventConsumer:
+    return EventConsumer(
+        redis,
+        stream=stream,
+        group=GROUP,
+        consumer=CONSUMER,
+        batch_size=BATCH_SIZE,
+        block=_BLOCK,
+    )
+
+
+def _open_redis(settings: Settings, timeout: float) -> Redis:
+    try:
+        return open_redis(settings.events_redis_url.get_secret_value(), timeout=timeout)
+    except ValueError:
+        # The address may hold a password: it is not repeated.
+        raise CannotStart("WEIR_EVENTS_REDIS_URL is no address of a Redis") from None
+
+
+def _serve_metrics(settings: Settings) -> None:
+    try:
+        serve_metrics(settings.metrics_address)
+    except (ValueError, OverflowError):
+        raise CannotStart("WEIR_METRICS_ADDRESS is not host:port") from None
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
+
+
+def main() -> int:
+    """Runs the service; returns the process's exit code."""
+    parser = argparse.ArgumentParser(
+        prog="drift",
+        description="Compares what models see and say with their references. Settings come from "
+        "the environment: WEIR_MODEL_REPOSITORY, WEIR_GRPC_ADDRESS, WEIR_EVENTS_REDIS_URL, …",
+    )
+    parser.add_argument("command", nargs="?", choices=["serve"], default="serve")
+    parser.parse_args()
+    configure_logs("drift", socket.gethostname(), "info")
+    try:
+        settings = Settings()
+    except ValidationError as error:
+        faults = {
+            ".".join(map(str, fault["loc"])) or "settings": fault["msg"] for fault in error.errors()
+        }
+        _log.error("settings_invalid", faults=faults)
+        return 1
+    configure_logs("drift", settings.instance, settings.log_level)
+    try:
+        asyncio.run(serve(settings))
+    except (CannotStart, OSError) as error:
+        _log.error("cannot_start", reason=str(error))
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,119 @@
+"""From the domain to the drift contract."""
+
+from drift.domain import (
+    CategoryComparison,
+    Estimate,
+    FeedbackSummary,
+    NumberComparison,
+    NumberSummary,
+    RatioComparison,
+    RatioSummary,
+    Report,
+    Signal,
+    WindowSpan,
+)
+from weir.drift.v1 import drift_pb2 as pb
+
+
+def from_report(report: Report) -> pb.Report:
+    """A report as the contract has it."""
+    answer = pb.Report(
+        model=report.about.model,
+        model_version=report.about.version,
+        reference=pb.Reference(source=report.reference_source, rows=report.reference_rows),
+        window=_from_span(report.window),
+        signals=map(_from_signal, report.signals),
+        feedback=_from_feedback(report.feedback),
+    )
+    answer.generated_at.FromDatetime(report.generated_at)
+    return answer
+
+
+def _from_span(span: WindowSpan) -> pb.Window:
+    window = pb.Window(rows=span.rows, capacity=span.capacity)
+    if span.first_predicted_at is not None:
+        window.first_predicted_at.FromDatetime(span.first_predicted_at)
+    if span.last_predicted_at is not None:
+        window.last_predicted_at.FromDatetime(span.last_predicted_at)
+    return window
+
+
+def _from_signal(signal: Signal) -> pb.Signal:
+    status = pb.SIGNAL_STATUS_MEASURED if signal.measured else pb.SIGNAL_STATUS_NOT_ENOUGH_DATA
+    answer = pb.Signal(name=signal.name, status=status)
+    match signal.comparison:
+        case NumberComparison() as number:
+            answer.number.CopyFrom(_from_number(number))
+        case RatioComparison() as ratio:
+            answer.ratio.CopyFrom(_from_ratio(ratio))
+        case CategoryComparison() as category:
+            answer.category.CopyFrom(_from_category(category))
+    return answer
+
+
+def _from_number(comparison: NumberComparison) -> pb.NumberComparison:
+    return pb.NumberComparison(
+        reference=_from_number_summary(comparison.reference),
+        window=_from_number_summary(comparison.window),
+        ks_distance=comparison.ks_distance,
+        mean_difference=_from_estimate(comparison.mean_difference),
+    )
+
+
+def _from_number_summary(summary: NumberSummary) -> pb.NumberSummary:
+    p05, p25, p50, p75, p95 = summary.quantiles
+    return pb.NumberSummary(
+        rows=summary.rows,
+        mean=summary.mean,
+        standard_deviation=summary.standard_deviation,
+        minimum=summary.minimum,
+        maximum=summary.maximum,
+        p05=p05,
+        p25=p25,
+        p50=p50,
+        p75=p75,
+        p95=p95,
+    )
+
+
+def _from_ratio(comparison: RatioComparison) -> pb.RatioComparison:
+    return pb.RatioComparison(
+        reference=_from_ratio_summary(comparison.reference),
+        window=_from_ratio_summary(comparison.window),
+        difference=_from_estimate(comparison.difference),
+    )
+
+
+def _from_ratio_summary(summary: RatioSummary) -> pb.RatioSummary:
+    return pb.RatioSummary(
+        rows=summary.rows, numerator=summary.numerator, denominator=summary.denominator
+    )
+
+
+def _from_category(comparison: CategoryComparison) -> pb.CategoryComparison:
+    differences = comparison.share_differences or {}
+    return pb.CategoryComparison(
+        reference=comparison.reference,
+        window=comparison.window,
+        total_variation=comparison.total_variation,
+        share_differences={
+            category: _from_present(difference) for category, difference in differences.items()
+        },
+    )
+
+
+def _from_estimate(estimate: Estimate | None) -> pb.Estimate | None:
+    return None if estimate is None else _from_present(estimate)
+
+
+def _from_present(estimate: Estimate) -> pb.Estimate:
+    return pb.Estimate(value=estimate.value, lower=estimate.lower, upper=estimate.upper)
+
+
+def _from_feedback(feedback: FeedbackSummary) -> pb.FeedbackSummary:
+    answer = pb.FeedbackSummary(labelled=feedback.labelled)
+    if feedback.accuracy is not None:
+        answer.accuracy = feedback.accuracy.value
+        answer.accuracy_lower = feedback.accuracy.lower
+        answer.accuracy_upper = feedback.accuracy.upper
+    return answer

@@ -1,0 +1,96 @@
+"""What is told to the world when a window closes."""
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import structlog
+
+from drift.comparison import compare
+from drift.domain import ModelVersion, ReferenceInvalid, ReferenceMissing
+from drift.reference_repository import ReferenceRepository
+from drift.version_state import Window
+
+_log = structlog.get_logger(__name__)
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Metric:
+    """One statistic of one signal."""
+
+    signal: str
+    statistic: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Measurement:
+    """A closed window compared with its reference."""
+
+    measurement_id: UUID
+    measured_at: datetime
+    about: ModelVersion
+    window_start: datetime
+    window_end: datetime
+    rows: int
+    metrics: Sequence[Metric]
+
+
+def measurement_id(about: ModelVersion, predicted_at: datetime, last_entry: str) -> UUID:
+    """A UUIDv7 (RFC 9562) that is the same whenever the same window is closed again.
+
+    Its time is that of the window's last prediction; where a new id has random bits it has those of
+    a hash of the model version and the stream entry that closed the window.
+    """
+    milliseconds = (predicted_at - _EPOCH) // timedelta(milliseconds=1)
+    digest = hashlib.sha256(f"{about}\0{last_entry}".encode()).digest()
+    random = int.from_bytes(digest[:10])
+    bits = milliseconds << 80 | random
+    bits = bits & ~(0xF << 76) | 0x7 << 76
+    bits = bits & ~(0x3 << 62) | 0x2 << 62
+    return UUID(int=bits)
+
+
+class Measurer:
+    """Compares windows as they close."""
+
+    def __init__(
+        self,
+        references: ReferenceRepository,
+        *,
+        minimum_rows: int,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._references = references
+        self._minimum_rows = minimum_rows
+        self._clock = clock
+
+    def measure(self, about: ModelVersion, window: Window, last_entry: str) -> Measurement | None:
+        """The measurement of a full window; None, with a log event, if there is no reference."""
+        span = window.span()
+        if span.first_predicted_at is None or span.last_predicted_at is None:
+            return None
+        try:
+            reference = self._references.find(about)
+        except (ReferenceMissing, ReferenceInvalid) as error:
+            _log.warning(
+                "window_not_measured", model=about.model, version=about.version, reason=error.code
+            )
+            return None
+        signals = compare(reference.observations, window.observations, self._minimum_rows)
+        return Measurement(
+            measurement_id=measurement_id(about, span.last_predicted_at, last_entry),
+            measured_at=self._clock(),
+            about=about,
+            window_start=span.first_predicted_at,
+            window_end=span.last_predicted_at,
+            rows=span.rows,
+            metrics=[
+                Metric(signal.name, statistic, value)
+                for signal in signals
+                for statistic, value in signal.statistics().items()
+            ],
+        )

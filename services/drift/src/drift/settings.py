@@ -1,0 +1,63 @@
+"""Settings of the drift service."""
+
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, model_validator
+
+from servicekit.settings import (
+    EventSettings,
+    GrpcServerSettings,
+    TelemetrySettings,
+    TokenSettings,
+)
+
+
+class Settings(GrpcServerSettings, TokenSettings, EventSettings, TelemetrySettings):
+    """Read from WEIR_<FIELD>."""
+
+    model_repository: Path = Field(
+        default=Path("deploy/models"), description="Directory of model packages, by model name."
+    )
+    predictions_streams: tuple[str, ...] = Field(
+        default=("weir:predictions:0",),
+        min_length=1,
+        description="Streams of PredictionRecorded, one for each partition; a JSON list.",
+    )
+    feedback_stream: str = Field(default="weir:feedback", description="Stream of FeedbackRecorded.")
+    measurements_stream: str = Field(
+        default="weir:measurements", description="Stream that DatasetMeasured is published to."
+    )
+    drift_window_rows: int = Field(
+        default=1000,
+        ge=10,
+        le=1_000_000,
+        description="Predictions at which a model version's window closes. A new value holds from "
+        "the next window on.",
+    )
+    drift_minimum_rows: int = Field(
+        default=30,
+        ge=10,
+        description="Rows that a window and its reference each need before statistics are shown. "
+        "The intervals rest on the normal approximation of means and shares, which 30 rows make "
+        "fair; with fewer, two samples of the same thing often lie a KS distance of 0.25 apart.",
+    )
+    drift_kept_versions: int = Field(
+        default=100,
+        ge=1,
+        description="Model versions whose windows are kept; beyond them the one that was "
+        "predicted with longest ago is forgotten. Also bounds the labels of the metrics.",
+    )
+    drift_store_interval: float = Field(
+        default=0.25,
+        ge=0,
+        le=10,
+        description="Shortest time between two stores of a stream that is not behind, seconds: a "
+        "trickle of predictions should not cost the events Redis a synced write each.",
+    )
+
+    @model_validator(mode="after")
+    def _windows_can_be_measured(self) -> Self:
+        if self.drift_minimum_rows > self.drift_window_rows:
+            raise ValueError("drift_minimum_rows is above drift_window_rows: nothing would show")
+        return self

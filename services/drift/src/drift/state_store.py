@@ -1,0 +1,232 @@
+"""The state in the events Redis: one hash, so that one transaction stores all of it or nothing.
+
+Fields: `position:<stream>` the last applied entry, `versions` which model versions are kept and the
+entry that each was predicted with last, and per version `open:`, `closed:` and `feedback:`.
+"""
+
+import json
+from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mapping, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from typing import Any, TypeVar
+
+import structlog
+from redis.asyncio import Redis
+from redis.exceptions import RedisError, WatchError
+
+from drift.domain import ModelVersion, StateUnavailable
+from drift.state_codec import (
+    StateUnreadable,
+    decode_feedback,
+    decode_window,
+    encode_feedback,
+    encode_window,
+)
+from drift.version_state import VersionState
+from servicekit.event_stream import entry_order
+
+_log = structlog.get_logger(__name__)
+
+STATE_KEY = "weir:drift:state"
+NEVER = "0-0"
+"""Before every entry of a stream."""
+_VERSIONS = "versions"
+_PARTS = ("open", "closed", "feedback")
+
+PartT = TypeVar("PartT")
+Versions = dict[ModelVersion, str]
+"""By model version, the entry that it was predicted with last; `NEVER` with feedback only."""
+
+
+class StateConflict(Exception):
+    """Another replica stored first; nothing of ours was stored."""
+
+
+class StateTransaction:
+    """What was read under it is still true when `store` succeeds."""
+
+    def __init__(self, pipeline: Any) -> None:
+        self._pipeline = pipeline
+
+    async def position(self, stream: str) -> str:
+        """The last entry of the stream that was applied."""
+        return _text(await self._pipeline.hget(STATE_KEY, _position(stream))) or NEVER
+
+    async def is_held(self, stream: str, group: str, after: str, before: str) -> bool:
+        """Whether the group handed out entries between the two that nobody acknowledged yet."""
+        return bool(
+            await self._pipeline.xpending_range(
+                stream, group, min=f"({after}", max=f"({before}", count=1
+            )
+        )
+
+    async def versions(self) -> Versions:
+        """The model versions that are kept."""
+        return _decode_versions(await self._pipeline.hget(STATE_KEY, _VERSIONS))
+
+    async def load(self, version: ModelVersion) -> VersionState:
+        """The state of a version, empty if it is new."""
+        return _decode(
+            version, await self._pipeline.hmget(STATE_KEY, [_field(p, version) for p in _PARTS])
+        )
+
+    async def store(
+        self,
+        stream: str,
+        position: str,
+        versions: Versions,
+        changed: Mapping[ModelVersion, VersionState],
+        forgotten: Collection[ModelVersion],
+    ) -> None:
+        """Stores the changed states together with the position, forgets others; or does nothing.
+
+        Raises:
+            StateConflict: another replica stored since the transaction began.
+        """
+        values: dict[str, bytes | str] = {
+            _position(stream): position,
+            _VERSIONS: json.dumps({str(version): at for version, at in versions.items()}),
+        }
+        absent = [_field(part, version) for part in _PARTS for version in forgotten]
+        for version, state in changed.items():
+            if state.open is None:
+                absent.append(_field("open", version))
+            else:
+                values[_field("open", version)] = encode_window(state.open)
+            if state.closed is not None:
+                values[_field("closed", version)] = encode_window(state.closed)
+            values[_field("feedback", version)] = encode_feedback(state.feedback)
+        self._pipeline.multi()
+        self._pipeline.hset(STATE_KEY, mapping=values)
+        if absent:
+            self._pipeline.hdel(STATE_KEY, *absent)
+        await self._pipeline.execute()
+
+
+class StateStore:
+    """Reads and changes the state; any number of replicas may."""
+
+    def __init__(self, redis: Redis) -> None:
+        self._redis = redis
+
+    @asynccontextmanager
+    async def transaction(self) -> AsyncIterator[StateTransaction]:
+        """Begins to watch the state.
+
+        Raises:
+            StateConflict: another replica stored meanwhile.
+            StateUnavailable: Redis is away or too slow.
+        """
+        with _redis_errors_as_ours():
+            async with self._redis.pipeline(transaction=True) as pipeline:
+                await pipeline.watch(STATE_KEY)
+                yield StateTransaction(pipeline)
+
+    async def versions(self) -> Versions:
+        """The model versions that are kept.
+
+        Raises:
+            StateUnavailable: Redis is away or too slow.
+        """
+        with _redis_errors_as_ours():
+            stored: Any = await self._redis.hget(STATE_KEY, _VERSIONS)
+        return _decode_versions(stored)
+
+    async def load(self, version: ModelVersion) -> VersionState:
+        """The state of a version, empty if nothing is known of it.
+
+        Raises:
+            StateUnavailable: Redis is away or too slow.
+        """
+        with _redis_errors_as_ours():
+            stored: Any = await self._redis.hmget(STATE_KEY, [_field(p, version) for p in _PARTS])
+        return _decode(version, stored)
+
+    async def oldest_unapplied(self, stream: str) -> str | None:
+        """The first entry of a stream after the last that was applied, None if there is none.
+
+        Raises:
+            StateUnavailable: Redis is away or too slow.
+        """
+        with _redis_errors_as_ours():
+            position: Any = await self._redis.hget(STATE_KEY, _position(stream))
+            after = _text(position) or NEVER
+            entries: Any = await self._redis.xrange(stream, min=f"({after}", count=1)
+        return _text(entries[0][0]) if entries else None
+
+    async def check(self) -> None:
+        """Returns if Redis answers.
+
+        Raises:
+            StateUnavailable: it does not.
+        """
+        with _redis_errors_as_ours():
+            await self._redis.exists(STATE_KEY)
+
+
+@contextmanager
+def _redis_errors_as_ours() -> Iterator[None]:
+    try:
+        yield
+    except WatchError as error:
+        raise StateConflict("another replica stored first") from error
+    except (RedisError, OSError) as error:
+        raise StateUnavailable(
+            "The store of the windows is away for the moment.", retry_after=1.0
+        ) from error
+
+
+def _decode(version: ModelVersion, stored: Sequence[bytes | None]) -> VersionState:
+    open_, closed, feedback = stored
+    fresh = VersionState()
+    return VersionState(
+        _part("open", version, open_, decode_window, fresh.open),
+        _part("closed", version, closed, decode_window, fresh.closed),
+        _part("feedback", version, feedback, decode_feedback, fresh.feedback),
+    )
+
+
+def _part(
+    part: str,
+    version: ModelVersion,
+    stored: bytes | None,
+    decode: Callable[[bytes], PartT],
+    otherwise: PartT,
+) -> PartT:
+    """What cannot be read is begun anew: a window less, but the stream goes on."""
+    if stored is None:
+        return otherwise
+    try:
+        return decode(stored)
+    except StateUnreadable as error:
+        _log.error(
+            "state_unreadable",
+            part=part,
+            model=version.model,
+            version=version.version,
+            why=str(error),
+        )
+        return otherwise
+
+
+def _decode_versions(stored: bytes | None) -> Versions:
+    return {
+        ModelVersion(*name.split("/", 1)): entry_id
+        for name, entry_id in json.loads(stored or b"{}").items()
+    }
+
+
+def newest_first(versions: Versions) -> list[ModelVersion]:
+    """The versions by the entry that they were predicted with last."""
+    return sorted(versions, key=lambda version: entry_order(versions[version]), reverse=True)
+
+
+def _position(stream: str) -> str:
+    return f"position:{stream}"
+
+
+def _field(part: str, version: ModelVersion) -> str:
+    return f"{part}:{version}"
+
+
+def _text(value: bytes | None) -> str:
+    return value.decode() if value else ""
