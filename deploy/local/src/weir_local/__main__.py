@@ -1,6 +1,7 @@
 """`python -m weir_local`: the whole platform on this machine."""
 
 import json
+import os
 import shlex
 import sys
 import time
@@ -47,6 +48,8 @@ def up(
 ) -> None:
     """Start everything and keep it running until Ctrl-C."""
     report = Report()
+    # What the platform's programs write is for this user alone.
+    os.umask(0o077)
     try:
         with StopSignals() as signals, locked_home(home) as locked:
             code = run(locked, port, models.resolve(), report, signals)
