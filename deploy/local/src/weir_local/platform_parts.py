@@ -130,9 +130,10 @@ def service_parts(
         Part(service("inference", endpoints.inference, {}), stage=_SERVICES),
         Part(migration, stage=_SERVICES, needs=("postgres",), once=True),
         Part(
+            # It waits for its schema by itself; started after the migrations, it would be the one
+            # that all the others wait for.
             service("prediction_log", endpoints.prediction_log, database),
             stage=_SERVICES,
-            needs=("migrations",),
         ),
         Part(service("drift", endpoints.drift, {}), stage=_SERVICES),
         Part(gateway, stage=_EDGE),
