@@ -75,8 +75,7 @@ _UNSEEN = (Problem, PredictBody, PredictBatchBody, FeedbackBody)
 
 
 def _schemas(models: Sequence[type[BaseModel]]) -> dict[str, Any]:
-    wanted = [(model, "validation") for model in models]
-    _, document = models_json_schema(wanted, ref_template=_REF)
+    _, document = models_json_schema([(model, "validation") for model in models], ref_template=_REF)
     schemas: dict[str, Any] = document["$defs"]
     return schemas
 

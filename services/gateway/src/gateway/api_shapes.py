@@ -4,7 +4,7 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
-from gateway.text_rules import fault_of
+from gateway.text_rules import fault_of, is_clean
 
 _SENTENCE = "What a wonderful film."
 
@@ -13,6 +13,12 @@ def _is_text(text: str) -> str:
     fault = fault_of(text)
     if fault:
         raise ValueError(fault)
+    return text
+
+
+def _is_clean(text: str) -> str:
+    if not is_clean(text):
+        raise ValueError("holds control characters or broken Unicode")
     return text
 
 
@@ -54,6 +60,6 @@ class FeedbackBody(RequestBody):
     score: float | None = Field(
         default=None, ge=0, le=1, examples=[0.2], description="How useful the answer was, 0 to 1."
     )
-    comment: str | None = Field(
+    comment: Annotated[str, AfterValidator(_is_clean)] | None = Field(
         default=None, max_length=2000, description="For whoever reads the log."
     )

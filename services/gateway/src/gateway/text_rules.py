@@ -9,9 +9,14 @@ from servicekit.errors import FieldViolation, InvalidInput
 _NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
 
 
+def is_clean(text: str) -> bool:
+    """Whether it holds nothing but what text holds."""
+    return _NO_TEXT.search(text) is None
+
+
 def fault_of(text: str) -> str | None:
     """Why no model takes the text; None when it is fine."""
-    if _NO_TEXT.search(text):
+    if not is_clean(text):
         return "holds control characters or broken Unicode"
     if not text or text.isspace():
         return "is blank"

@@ -1,0 +1,223 @@
+"""Inference, prediction log and drift as real gRPC servers that say what a test tells them.
+
+Like the real ones they check the token of every call, and keep what they were asked.
+"""
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from google.protobuf.timestamp_pb2 import Timestamp
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.trace import get_current_span
+
+from servicekit import request_context
+from servicekit.access_tokens import AccessTokenVerifier
+from servicekit.errors import NotFound
+from servicekit.grpc_server import GrpcServer
+from servicekit.settings import GrpcServerSettings
+from testkit.issuer import AUDIENCE, ISSUER, FakeIssuer
+from weir.drift.v1 import drift_pb2, drift_pb2_grpc
+from weir.inference.v1 import inference_pb2 as inference
+from weir.inference.v1 import inference_pb2_grpc
+from weir.predictions.v1 import predictions_pb2 as predictions
+from weir.predictions.v1 import predictions_pb2_grpc
+
+PREDICTION_ID = "0199f3c2-6f0a-7c1e-9d55-2b8f4c6e0a11"
+PREDICTED_AT = Timestamp(seconds=1_790_000_000)
+
+
+@dataclass
+class Recorder:
+    """Keeps the calls and answers with an error, or after waiting, when told to."""
+
+    requests: list[Any] = field(default_factory=list)
+    principals: list[request_context.Principal] = field(default_factory=list)
+    request_ids: list[str] = field(default_factory=list)
+    trace_ids: list[str] = field(default_factory=list)
+    failure: Exception | None = None
+    wait: Callable[[], Awaitable[Any]] | None = None
+
+    async def note(self, request: Any) -> None:
+        self.requests.append(request)
+        self.principals.append(request_context.principal.get())
+        self.request_ids.append(request_context.request_id.get())
+        span = get_current_span().get_span_context()
+        self.trace_ids.append(format(span.trace_id, "032x"))
+        if self.wait:
+            await self.wait()
+        if self.failure:
+            raise self.failure
+
+
+class FakeInference(inference_pb2_grpc.InferenceServiceServicer):
+    def __init__(self) -> None:
+        self.predicts = Recorder()
+        self.reads = Recorder()
+        self.item_errors: dict[int, inference.ItemError] = {}
+        self.models = {
+            "sentiment": inference.Model(
+                name="sentiment",
+                task="text-classification",
+                labels=["negative", "positive"],
+                versions=[
+                    inference.ModelVersion(version="1", traffic_percent=100, loaded_at=PREDICTED_AT)
+                ],
+                max_characters=5000,
+                max_tokens=256,
+            ),
+            "table": inference.Model(name="table", task="tabular-classification"),
+        }
+
+    async def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802
+        await self.predicts.note(request)
+        return inference.PredictResponse(
+            outcomes=[
+                inference.ItemOutcome(error=self.item_errors[index])
+                if index in self.item_errors
+                else inference.ItemOutcome(prediction=self._prediction(request.model))
+                for index, _ in enumerate(request.items)
+            ]
+        )
+
+    async def ListModels(self, request: Any, context: Any) -> Any:  # noqa: N802
+        await self.reads.note(request)
+        return inference.ListModelsResponse(models=self.models.values())
+
+    async def GetModel(self, request: Any, context: Any) -> Any:  # noqa: N802
+        await self.reads.note(request)
+        if request.model not in self.models:
+            raise NotFound("Not loaded.", reason="MODEL_NOT_FOUND")
+        return inference.GetModelResponse(model=self.models[request.model])
+
+    def _prediction(self, model: str) -> inference.Prediction:
+        return inference.Prediction(
+            prediction_id=PREDICTION_ID,
+            model=model,
+            model_version="1",
+            label="positive",
+            confidence=0.75,
+            probabilities=[
+                inference.LabelProbability(label="negative", probability=0.25),
+                inference.LabelProbability(label="positive", probability=0.75),
+            ],
+            inference_ms=3.5,
+            predicted_at=PREDICTED_AT,
+        )
+
+
+class FakePredictionLog(predictions_pb2_grpc.PredictionLogServiceServicer):
+    def __init__(self) -> None:
+        self.calls = Recorder()
+        self.prediction = predictions.LoggedPrediction(
+            prediction_id=PREDICTION_ID,
+            predicted_at=PREDICTED_AT,
+            model="sentiment",
+            model_version="1",
+            client_id="client-1",
+            delegate_id="weir-gateway",
+            request_id="r-1",
+            input_sha256="ab" * 32,
+            input_characters=22,
+            input_tokens=7,
+            label="positive",
+            confidence=0.75,
+            probabilities={"negative": 0.25, "positive": 0.75},
+            inference_ms=3.5,
+        )
+        self.next_cursor = ""
+        self.stats = predictions.GetStatsResponse()
+
+    async def GetPrediction(self, request: Any, context: Any) -> Any:  # noqa: N802
+        await self.calls.note(request)
+        return predictions.GetPredictionResponse(prediction=self.prediction)
+
+    async def ListPredictions(self, request: Any, context: Any) -> Any:  # noqa: N802
+        await self.calls.note(request)
+        return predictions.ListPredictionsResponse(
+            predictions=[self.prediction], next_cursor=self.next_cursor
+        )
+
+    async def GetStats(self, request: Any, context: Any) -> Any:  # noqa: N802
+        await self.calls.note(request)
+        return self.stats
+
+    async def RecordFeedback(self, request: Any, context: Any) -> Any:  # noqa: N802
+        await self.calls.note(request)
+        return predictions.RecordFeedbackResponse(feedback_id="feedback-1")
+
+
+class FakeDrift(drift_pb2_grpc.DriftServiceServicer):
+    def __init__(self) -> None:
+        self.calls = Recorder()
+        self.report = drift_pb2.Report(model="sentiment", model_version="1")
+
+    async def GetReport(self, request: Any, context: Any) -> Any:  # noqa: N802
+        await self.calls.note(request)
+        return drift_pb2.GetReportResponse(report=self.report)
+
+
+@dataclass
+class Backends:
+    """The three services, and the servers that a test may stop."""
+
+    inference: FakeInference
+    log: FakePredictionLog
+    drift: FakeDrift
+    servers: dict[str, GrpcServer]
+
+    async def stop(self, name: str) -> None:
+        await self.servers.pop(name).stop()
+
+
+@asynccontextmanager
+async def running_backends(directory: Path, issuer: FakeIssuer) -> AsyncIterator[Backends]:
+    """The services on `<directory>/{inference,log,drift}.sock`."""
+    backends = Backends(FakeInference(), FakePredictionLog(), FakeDrift(), {})
+    plan: list[tuple[str, str, dict[str, str], Callable[[Any, Any], None], Any]] = [
+        (
+            "inference",
+            "weir.inference.v1.InferenceService",
+            {"Predict": "models:predict", "ListModels": "models:read", "GetModel": "models:read"},
+            inference_pb2_grpc.add_InferenceServiceServicer_to_server,
+            backends.inference,
+        ),
+        (
+            "log",
+            "weir.predictions.v1.PredictionLogService",
+            {
+                "GetPrediction": "predictions:read",
+                "ListPredictions": "predictions:read",
+                "GetStats": "predictions:read",
+                "RecordFeedback": "feedback:write",
+            },
+            predictions_pb2_grpc.add_PredictionLogServiceServicer_to_server,
+            backends.log,
+        ),
+        (
+            "drift",
+            "weir.drift.v1.DriftService",
+            {"GetReport": "drift:read"},
+            drift_pb2_grpc.add_DriftServiceServicer_to_server,
+            backends.drift,
+        ),
+    ]
+    for name, service, scopes, register, servicer in plan:
+        server = GrpcServer(
+            GrpcServerSettings(grpc_address=f"unix:{directory}/{name}.sock", shutdown_grace=0),
+            verifier=AccessTokenVerifier(issuer, issuer=ISSUER, audience=AUDIENCE),
+            scopes={f"/{service}/{method}": scope for method, scope in scopes.items()},
+            tracer_provider=TracerProvider(shutdown_on_exit=False),
+        )
+        register(servicer, server.grpc)
+        server.expose(service)
+        await server.start()
+        await server.set_serving(True)
+        backends.servers[name] = server
+    try:
+        yield backends
+    finally:
+        await asyncio.gather(*(server.stop() for server in backends.servers.values()))

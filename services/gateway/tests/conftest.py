@@ -1,0 +1,140 @@
+"""A whole gateway in the test's process, before real gRPC servers whose answers tests choose."""
+
+from collections.abc import AsyncIterator, Callable
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+import pytest_asyncio
+import yaml
+from fastapi import FastAPI
+from opentelemetry.sdk.trace import TracerProvider
+from redis.asyncio import Redis
+
+from gateway.assembly import Gateway, assembled
+from gateway.client_registry import hash_secret
+from gateway.domain import SCOPES
+from gateway.settings import Settings
+from testkit.issuer import AUDIENCE, ISSUER, FakeIssuer
+from testkit.stores import Store
+
+from .backends import Backends, running_backends
+
+PEPPER = bytes(range(32))
+SECRET = "the-secret"
+
+Call = Callable[..., Any]
+
+
+@pytest.fixture
+def clients() -> list[dict[str, Any]]:
+    """The clients file's entries; a test may change them before it uses the gateway."""
+    return [
+        {
+            "client_id": "client-1",
+            "tenant": "tenant-1",
+            "secret_hashes": [hash_secret(PEPPER, SECRET)],
+            "scopes": list(SCOPES),
+            "quotas": [{"limit": 1000, "window_seconds": 60}],
+        },
+        {
+            "client_id": "frugal",
+            "tenant": "tenant-1",
+            "secret_hashes": [hash_secret(PEPPER, SECRET)],
+            "scopes": ["models:predict"],
+            "quotas": [
+                {"limit": 3, "window_seconds": 60},
+                {"limit": 1000, "window_seconds": 3600},
+            ],
+        },
+    ]
+
+
+@pytest_asyncio.fixture
+async def backends(tmp_path: Path, issuer: FakeIssuer) -> AsyncIterator[Backends]:
+    async with running_backends(tmp_path, issuer) as running:
+        yield running
+
+
+@pytest.fixture
+def settings(
+    tmp_path: Path, issuer: FakeIssuer, redis: Redis, redis_server: Store
+) -> dict[str, Any]:
+    """Settings' fields; a test may change them before it uses the gateway."""
+    (tmp_path / "key.pem").write_bytes(issuer.key.as_pem(private=True))
+    (tmp_path / "pepper").write_text(PEPPER.hex())
+    return {
+        "signing_key_file": tmp_path / "key.pem",
+        "pepper_file": tmp_path / "pepper",
+        "clients_file": tmp_path / "clients.yaml",
+        "issuer": ISSUER,
+        "audience": AUDIENCE,
+        "quota_redis_url": redis_server.url,
+        "events_redis_url": redis_server.url,
+        # Long enough for a machine that does other things as well.
+        "quota_timeout": 5.0,
+        "inference_target": f"unix:{tmp_path}/inference.sock",
+        "prediction_log_target": f"unix:{tmp_path}/log.sock",
+        "drift_target": f"unix:{tmp_path}/drift.sock",
+        "health_cache_seconds": 0.0,
+    }
+
+
+@pytest_asyncio.fixture
+async def gateway(
+    settings: dict[str, Any],
+    clients: list[dict[str, Any]],
+    tracer_provider: TracerProvider,
+) -> AsyncIterator[Gateway]:
+    settings["clients_file"].write_text(yaml.safe_dump({"clients": clients}))
+    async with assembled(Settings(**settings), tracer_provider) as gateway:
+        yield gateway
+
+
+@pytest.fixture
+def tracer_provider() -> TracerProvider:
+    return TracerProvider(shutdown_on_exit=False)
+
+
+@pytest.fixture
+def app(gateway: Gateway) -> FastAPI:
+    return gateway.app
+
+
+@pytest_asyncio.fixture
+async def http(app: FastAPI, backends: Backends) -> AsyncIterator[httpx.AsyncClient]:
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+        yield client
+
+
+@pytest.fixture
+def predict(http: httpx.AsyncClient, issuer: FakeIssuer) -> Call:
+    """POSTs JSON with a token that may predict; `path`, `token`, `content` and headers bend it."""
+
+    async def call(
+        json: object = None,
+        *,
+        path: str = "/predict",
+        token: str | None = None,
+        content: bytes | None = None,
+        **headers: str,
+    ) -> httpx.Response:
+        bearer = token if token is not None else issuer.token("models:predict")
+        sent = {"authorization": f"Bearer {bearer}", "content-type": "application/json"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        if content is None:
+            return await http.post(path, json=json, headers=sent)
+        return await http.post(path, content=content, headers=sent)
+
+    return call
+
+
+@pytest.fixture
+def get(http: httpx.AsyncClient, issuer: FakeIssuer) -> Call:
+    async def call(path: str, *scopes: str, **parameters: str) -> httpx.Response:
+        token = issuer.token(*(scopes or SCOPES))
+        return await http.get(path, params=parameters, headers={"authorization": f"Bearer {token}"})
+
+    return call

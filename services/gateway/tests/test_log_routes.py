@@ -1,0 +1,302 @@
+"""GET /v1/models, /v1/predictions, /v1/stats and drift reports, and feedback."""
+
+from typing import Any
+
+import httpx
+import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
+
+from servicekit.errors import FieldViolation, InvalidInput, NotFound, PermissionDenied
+from testkit.issuer import FakeIssuer
+from weir.drift.v1 import drift_pb2
+from weir.predictions.v1 import predictions_pb2
+
+from .backends import PREDICTED_AT, PREDICTION_ID, Backends
+from .conftest import Call
+from .test_predict import refused, wrong_field
+
+LOGGED = {
+    "prediction_id": PREDICTION_ID,
+    "predicted_at": "2026-09-21T14:13:20Z",
+    "model": "sentiment",
+    "model_version": "1",
+    "client_id": "client-1",
+    "delegate_id": "weir-gateway",
+    "request_id": "r-1",
+    "input_sha256": "ab" * 32,
+    "input_characters": 22,
+    "input_tokens": 7,
+    "label": "positive",
+    "confidence": 0.75,
+    "probabilities": {"negative": 0.25, "positive": 0.75},
+    "inference_ms": 3.5,
+    "feedback": None,
+}
+FEEDBACK = f"/v1/predictions/{PREDICTION_ID}/feedback"
+
+
+@pytest.fixture
+def judge(predict: Call, issuer: FakeIssuer) -> Call:
+    async def call(json: object, path: str = FEEDBACK) -> httpx.Response:
+        answer: httpx.Response = await predict(
+            json, path=path, token=issuer.token("feedback:write")
+        )
+        return answer
+
+    return call
+
+
+async def test_models_are_listed(get: Call) -> None:
+    models = (await get("/v1/models")).json()["models"]
+    assert [model["name"] for model in models] == ["sentiment", "table"]
+    assert models[0]["labels"] == ["negative", "positive"]
+    assert models[0]["versions"] == [
+        {"version": "1", "traffic_percent": 100, "loaded_at": "2026-09-21T14:13:20Z"}
+    ]
+
+
+async def test_model_is_described(get: Call) -> None:
+    assert (await get("/v1/models/sentiment")).json()["max_characters"] == 5000
+
+
+async def test_unknown_model_is_not_found(get: Call) -> None:
+    refused(await get("/v1/models/nonsense"), 404, "MODEL_NOT_FOUND")
+
+
+async def test_predictions_are_listed_with_a_cursor(get: Call, backends: Backends) -> None:
+    backends.log.next_cursor = "next"
+    assert (await get("/v1/predictions")).json() == {
+        "predictions": [LOGGED],
+        "next_cursor": "next",
+    }
+
+
+async def test_last_page_has_no_cursor(get: Call) -> None:
+    assert (await get("/v1/predictions")).json()["next_cursor"] is None
+
+
+async def test_filters_reach_the_log_with_the_tokens_tenant(get: Call, backends: Backends) -> None:
+    await get(
+        "/v1/predictions",
+        limit="7",
+        cursor="c",
+        model="sentiment",
+        version="2",
+        label="negative",
+        client_id="x",
+        has_feedback="false",
+        tenant="tenant-2",
+        **{"from": "2026-09-21T16:13:20+02:00", "before": "2026-09-21T14:13:21Z"},
+    )
+    (request,) = backends.log.calls.requests
+    assert request == predictions_pb2.ListPredictionsRequest(
+        tenant="tenant-1",
+        limit=7,
+        cursor="c",
+        filter=predictions_pb2.PredictionFilter(
+            model="sentiment",
+            model_version="2",
+            label="negative",
+            client_id="x",
+            predicted_from=PREDICTED_AT,
+            predicted_before=Timestamp(seconds=PREDICTED_AT.seconds + 1),
+            has_feedback=False,
+        ),
+    )
+    (principal,) = backends.log.calls.principals
+    assert principal.client_id == "weir-gateway"
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("limit", "0"),
+        ("limit", "501"),
+        ("limit", "many"),
+        ("from", "yesterday"),
+        ("before", "2026-09-21T14:13:20"),
+        ("has_feedback", "perhaps"),
+        ("label", "\x00"),
+        ("cursor", "x" * 513),
+    ],
+)
+async def test_bad_query_is_named(get: Call, name: str, value: str) -> None:
+    wrong_field(await get("/v1/predictions", **{name: value}), name)
+
+
+async def test_cursor_that_the_log_refuses_is_422(get: Call, backends: Backends) -> None:
+    backends.log.calls.failure = InvalidInput(
+        "Bad.", violations=[FieldViolation("cursor", "is none of ours")]
+    )
+    wrong_field(await get("/v1/predictions", cursor="x"), "cursor")
+
+
+async def test_prediction_with_feedback_is_shown(get: Call, backends: Backends) -> None:
+    backends.log.prediction.feedback.CopyFrom(
+        predictions_pb2.Feedback(
+            feedback_id="f", given_at=PREDICTED_AT, client_id="client-1", score=0.0
+        )
+    )
+    assert (await get(f"/v1/predictions/{PREDICTION_ID}")).json()["feedback"] == {
+        "feedback_id": "f",
+        "given_at": "2026-09-21T14:13:20Z",
+        "client_id": "client-1",
+        "correct_label": None,
+        "score": 0.0,
+        "comment": None,
+    }
+
+
+async def test_prediction_that_the_log_lacks_is_not_found(get: Call, backends: Backends) -> None:
+    backends.log.calls.failure = NotFound("No.")
+    refused(await get(f"/v1/predictions/{PREDICTION_ID}"), 404, "PREDICTION_NOT_FOUND")
+
+
+async def test_malformed_prediction_id_is_not_found(get: Call) -> None:
+    refused(await get("/v1/predictions/nonsense"), 404, "PREDICTION_NOT_FOUND")
+
+
+async def test_stats_without_predictions_hold_nulls(get: Call, backends: Backends) -> None:
+    stats = (await get("/v1/stats", model="sentiment")).json()
+    assert (stats["predictions"], stats["mean_confidence"]) == (0, None)
+    (request,) = backends.log.calls.requests
+    assert (request.tenant, request.filter.model) == ("tenant-1", "sentiment")
+
+
+async def test_stats_are_numbers(get: Call, backends: Backends) -> None:
+    backends.log.stats = predictions_pb2.GetStatsResponse(
+        predictions=3, labels={"positive": 3}, mean_confidence=0.5, inference_ms_p95=4.0
+    )
+    stats = (await get("/v1/stats")).json()
+    assert stats["predictions"] == 3
+    assert stats["labels"] == {"positive": 3}
+    assert (stats["mean_confidence"], stats["inference_ms_p95"]) == (0.5, 4.0)
+
+
+async def test_feedback_is_taken_for_the_caller(judge: Call, backends: Backends) -> None:
+    answer = await judge({"correct_label": "negative", "score": 0, "comment": "Irony."})
+    assert answer.status_code == 202
+    assert answer.json() == {"feedback_id": "feedback-1"}
+    (request,) = backends.log.calls.requests
+    assert request == predictions_pb2.RecordFeedbackRequest(
+        tenant="tenant-1",
+        client_id="client-1",
+        prediction_id=PREDICTION_ID,
+        correct_label="negative",
+        score=0.0,
+        comment="Irony.",
+    )
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({}, "correct_label"),
+        ({"correct_label": " "}, "correct_label"),
+        ({"correct_label": 1}, "correct_label"),
+        ({"correct_label": "x", "score": 1.5}, "score"),
+        ({"correct_label": "x", "score": "1"}, "score"),
+        ({"correct_label": "x", "comment": "c" * 2001}, "comment"),
+        ({"correct_label": "x", "comment": "\x00"}, "comment"),
+        ({"correct_label": "x", "extra": 1}, "extra"),
+    ],
+)
+async def test_bad_feedback_is_refused(judge: Call, body: dict[str, Any], field: str) -> None:
+    wrong_field(await judge(body), field)
+
+
+async def test_feedback_on_a_malformed_id_is_not_found(judge: Call) -> None:
+    answer = await judge({"correct_label": "x"}, path="/v1/predictions/x/feedback")
+    refused(answer, 404, "PREDICTION_NOT_FOUND")
+
+
+async def test_feedback_on_an_unknown_prediction_is_not_found(
+    judge: Call, backends: Backends
+) -> None:
+    backends.log.calls.failure = NotFound("No.")
+    refused(await judge({"correct_label": "x"}), 404, "PREDICTION_NOT_FOUND")
+
+
+async def test_log_down_is_503(get: Call, backends: Backends) -> None:
+    await backends.stop("log")
+    answer = await get("/v1/stats")
+    refused(answer, 503, "PREDICTION_LOG_UNAVAILABLE")
+    assert "retry-after" in answer.headers
+
+
+async def test_log_that_refuses_the_gateway_is_502(get: Call, backends: Backends) -> None:
+    backends.log.calls.failure = PermissionDenied("Not you.")
+    refused(await get("/v1/stats"), 502, "PREDICTION_LOG_FAILED")
+
+
+async def test_drift_report_is_plain_json(get: Call, backends: Backends) -> None:
+    backends.drift.report = drift_pb2.Report(
+        model="sentiment",
+        model_version="1",
+        generated_at=PREDICTED_AT,
+        reference=drift_pb2.Reference(source="validation", rows=1000),
+        window=drift_pb2.Window(first_predicted_at=PREDICTED_AT, rows=3, capacity=500),
+        signals=[
+            drift_pb2.Signal(
+                name="input_tokens",
+                status=drift_pb2.SIGNAL_STATUS_MEASURED,
+                number=drift_pb2.NumberComparison(
+                    reference=drift_pb2.NumberSummary(rows=1000, mean=21.5, maximum=float("inf")),
+                    window=drift_pb2.NumberSummary(mean=float("nan")),
+                    ks_distance=0.25,
+                    mean_difference=drift_pb2.Estimate(value=1, lower=0.5, upper=1.5),
+                ),
+            ),
+            drift_pb2.Signal(
+                name="unknown_token_rate",
+                ratio=drift_pb2.RatioComparison(
+                    reference=drift_pb2.RatioSummary(rows=2, numerator=1, denominator=4)
+                ),
+            ),
+            drift_pb2.Signal(
+                name="label",
+                status=drift_pb2.SIGNAL_STATUS_MEASURED,
+                category=drift_pb2.CategoryComparison(
+                    reference={"positive": 500},
+                    window={"positive": 1},
+                    share_differences={
+                        "positive": drift_pb2.Estimate(value=0.5, lower=0.1, upper=0.9)
+                    },
+                ),
+            ),
+        ],
+        feedback=drift_pb2.FeedbackSummary(labelled=2, accuracy=0.5),
+    )
+    report = (await get("/v1/drift/models/sentiment/reports/latest", version="1")).json()
+    assert report["reference"] == {"source": "validation", "rows": 1000}
+    assert report["window"] == {
+        "first_predicted_at": "2026-09-21T14:13:20Z",
+        "last_predicted_at": None,
+        "rows": 3,
+        "capacity": 500,
+    }
+    tokens, unknown, label = report["signals"]
+    assert tokens["status"] == "measured"
+    assert (tokens["number"]["reference"]["mean"], tokens["number"]["ks_distance"]) == (21.5, 0.25)
+    assert tokens["number"]["reference"]["maximum"] is None
+    assert tokens["number"]["window"]["mean"] is None
+    assert tokens["number"]["mean_difference"] == {"value": 1.0, "lower": 0.5, "upper": 1.5}
+    assert tokens["ratio"] is None
+    assert unknown["status"] == "not_enough_data"
+    assert unknown["ratio"]["reference"]["denominator"] == 4.0
+    assert unknown["ratio"]["difference"] is None
+    assert label["category"]["total_variation"] is None
+    assert label["category"]["share_differences"]["positive"]["upper"] == 0.9
+    assert report["feedback"]["accuracy"] == 0.5
+    (request,) = backends.drift.calls.requests
+    assert (request.model, request.version) == ("sentiment", "1")
+
+
+async def test_drift_of_an_unknown_model_is_not_found(get: Call, backends: Backends) -> None:
+    backends.drift.calls.failure = NotFound("No such model.", reason="MODEL_NOT_WATCHED")
+    answer = await get("/v1/drift/models/x/reports/latest")
+    refused(answer, 404, "MODEL_NOT_WATCHED")
+
+
+async def test_drift_of_a_malformed_model_is_not_found(get: Call) -> None:
+    refused(await get("/v1/drift/models/%00/reports/latest"), 404, "MODEL_NOT_FOUND")
