@@ -1,0 +1,306 @@
+"""Health, metrics, documentation, headers, logs and traces."""
+
+import signal
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import Any
+
+import httpx
+import prometheus_client
+import pytest
+import pytest_asyncio
+import structlog
+from fastapi import APIRouter, FastAPI
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import SimpleSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+
+from gateway.app import build_app
+from gateway.domain import ModelUnknown
+from gateway.health_checks import HealthChecks
+from gateway.inference_client import Model
+from gateway.model_catalogue import ModelCatalogue
+from servicekit.errors import Unavailable
+from testkit.issuer import FakeIssuer
+from testkit.stores import Store, running_redis
+
+from .backends import Backends
+from .conftest import Call
+from .test_predict import refused
+
+
+async def health(http: httpx.AsyncClient) -> tuple[int, dict[str, Any]]:
+    answer = await http.get("/health")
+    return answer.status_code, answer.json()
+
+
+async def test_all_well_is_healthy(http: httpx.AsyncClient) -> None:
+    status, body = await health(http)
+    assert (status, body["status"], body["model_loaded"]) == (200, "healthy", True)
+    assert set(body["components"]) == {"inference", "prediction_log", "drift", "quota"}
+    for component in body["components"].values():
+        assert component["status"] == "healthy"
+        assert component["latency_ms"] >= 0
+
+
+@pytest.mark.parametrize(("server", "name"), [("log", "prediction_log"), ("drift", "drift")])
+async def test_service_that_predictions_do_not_need_degrades(
+    http: httpx.AsyncClient, backends: Backends, server: str, name: str
+) -> None:
+    await backends.stop(server)
+    status, body = await health(http)
+    assert (status, body["status"], body["model_loaded"]) == (200, "degraded", True)
+    assert body["components"][name]["status"] == "unhealthy"
+
+
+async def test_inference_away_is_unhealthy(http: httpx.AsyncClient, backends: Backends) -> None:
+    await backends.stop("inference")
+    status, body = await health(http)
+    assert (status, body["status"], body["model_loaded"]) == (503, "unhealthy", False)
+
+
+async def test_inference_without_a_model_is_unhealthy(
+    http: httpx.AsyncClient, backends: Backends
+) -> None:
+    await backends.servers["inference"].set_serving(False)
+    assert (await health(http))[0] == 503
+    assert (await http.get("/health/ready")).status_code == 503
+    assert (await http.get("/health/live")).status_code == 200
+
+
+async def test_ready_when_predictions_can_be_made(
+    http: httpx.AsyncClient, backends: Backends
+) -> None:
+    await backends.stop("log")
+    assert (await http.get("/health/ready")).status_code == 200
+
+
+class TestWithAQuotaRedisOfItsOwn:
+    @pytest.fixture
+    def own_redis(self, tmp_path: Path) -> Iterator[Store]:
+        (tmp_path / "own").mkdir()
+        with running_redis(tmp_path / "own", durable=False) as server:
+            yield server
+
+    @pytest.fixture
+    def settings(self, settings: dict[str, Any], own_redis: Store) -> dict[str, Any]:
+        return settings | {"quota_redis_url": own_redis.url, "health_timeout": 0.3}
+
+    async def test_stalled_quota_redis_degrades(
+        self, http: httpx.AsyncClient, own_redis: Store
+    ) -> None:
+        own_redis.send(signal.SIGSTOP)
+        try:
+            status, body = await health(http)
+        finally:
+            own_redis.send(signal.SIGCONT)
+        assert (status, body["status"]) == (200, "degraded")
+        assert body["components"]["quota"]["status"] == "unhealthy"
+
+
+async def test_health_is_repeated_for_a_moment() -> None:
+    asked = 0
+    now = 0.0
+
+    async def check() -> None:
+        nonlocal asked
+        asked += 1
+
+    checks = HealthChecks(inference=check, others={}, timeout=1, lifetime=0.5, clock=lambda: now)
+    await checks.check()
+    await checks.check()
+    assert asked == 1
+    now = 0.5
+    await checks.check()
+    assert asked == 2
+
+
+async def test_every_answer_carries_safe_headers(http: httpx.AsyncClient) -> None:
+    for path in ("/health/live", "/nonsense", "/docs", "/oauth2/token"):
+        headers = (await http.get(path)).headers
+        assert headers["x-content-type-options"] == "nosniff"
+        assert headers["x-frame-options"] == "DENY"
+        assert headers["referrer-policy"] == "no-referrer"
+        assert "default-src 'none'" in headers["content-security-policy"]
+        assert "strict-transport-security" not in headers
+        assert "server" not in headers
+
+
+async def test_https_is_pinned(app: FastAPI, backends: Backends) -> None:
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="https://gateway") as client:
+        assert "strict-transport-security" in (await client.get("/health/live")).headers
+
+
+async def test_well_formed_request_id_is_kept(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/health/live", headers={"x-request-id": "mine-7"})
+    assert answer.headers["x-request-id"] == "mine-7"
+
+
+@pytest.mark.parametrize("offered", ["", "two words", "x" * 129, "<script>", "\xff"])
+async def test_malformed_request_id_is_replaced(http: httpx.AsyncClient, offered: str) -> None:
+    answer = await http.get("/health/live", headers={"x-request-id": offered.encode("latin-1")})
+    assert answer.headers["x-request-id"] not in ("", offered)
+
+
+async def test_documentation_needs_nothing_from_elsewhere(http: httpx.AsyncClient) -> None:
+    page = await http.get("/docs")
+    assert page.status_code == 200
+    assert "://" not in page.text
+    for asset in ("swagger-ui.css", "swagger-ui-bundle.js", "start.js", "favicon-32x32.png"):
+        assert f'"/docs/{asset}"' in page.text
+        answer = await http.get(f"/docs/{asset}")
+        assert answer.status_code == 200
+        assert answer.content
+    assert "script-src 'self'" in page.headers["content-security-policy"]
+
+
+async def test_api_description_is_complete(http: httpx.AsyncClient) -> None:
+    document = (await http.get("/openapi.json")).json()
+    schemas = document["components"]["schemas"]
+    text = str(document)
+    for name in ("Problem", "PredictBody", "PredictBatchBody", "FeedbackBody"):
+        assert name in schemas
+    referenced = {part.split("'")[0] for part in text.split("#/components/schemas/")[1:]}
+    assert referenced <= set(schemas)
+    predict = document["paths"]["/predict"]["post"]
+    assert predict["security"] == [{"client_credentials": ["models:predict"]}]
+    assert {"200", "400", "401", "403", "413", "415", "422", "429", "503", "504"} <= set(
+        predict["responses"]
+    )
+    assert schemas["PredictBody"]["properties"]["text"]["examples"]
+
+
+async def test_metrics_are_labelled_by_route_templates(
+    http: httpx.AsyncClient, predict: Call
+) -> None:
+    await predict({"text": "x"}, path="/v1/models/sentiment/predict")
+    await http.get("/some/secret/path")
+    answer = await http.get("/metrics")
+    assert answer.headers["content-type"].startswith("text/plain")
+    assert 'route="/v1/models/{model}/predict",status="200"' in answer.text
+    assert 'route="(none)",status="404"' in answer.text
+    assert "secret" not in answer.text
+    assert "weir_quota_decisions_total" in answer.text
+
+
+async def test_unknown_method_does_not_make_a_new_series(http: httpx.AsyncClient) -> None:
+    await http.request("BREW", "/predict")
+    assert "BREW" not in prometheus_client.generate_latest().decode()
+
+
+async def test_request_is_one_log_line_without_its_text_or_token(
+    predict: Call, issuer: FakeIssuer
+) -> None:
+    token = issuer.token("models:predict")
+    with structlog.testing.capture_logs() as logs:
+        await predict({"text": "my diagnosis"}, token=token)
+        await predict({"text": "my diagnosis\x00"}, token=token)
+    lines = [entry for entry in logs if entry["event"] == "http_request"]
+    assert [line["status"] for line in lines] == [200, 422]
+    assert (lines[0]["client_id"], lines[0]["route"]) == ("client-1", "/predict")
+    assert "diagnosis" not in str(logs)
+    assert token not in str(logs)
+
+
+class TestUnexpectedErrors:
+    @pytest_asyncio.fixture
+    async def broken(self, tracer_provider: TracerProvider) -> AsyncIterator[httpx.AsyncClient]:
+        router = APIRouter()
+
+        @router.get("/broken")
+        async def fail() -> None:
+            raise RuntimeError("SELECT secret")
+
+        app = build_app([router], request_timeout=1.0, tracer_provider=tracer_provider)
+        transport = httpx.ASGITransport(app)
+        async with httpx.AsyncClient(transport=transport, base_url="http://gateway") as client:
+            yield client
+
+    async def test_unexpected_error_is_a_plain_500(self, broken: httpx.AsyncClient) -> None:
+        with structlog.testing.capture_logs() as logs:
+            answer = await broken.get("/broken")
+        refused(answer, 500, "INTERNAL")
+        assert "secret" not in answer.text
+        (entry,) = (entry for entry in logs if entry["event"] == "unexpected_error")
+        assert entry["exc_info"]
+        assert answer.headers["x-content-type-options"] == "nosniff"
+
+
+class TestTracing:
+    @pytest.fixture
+    def spans(self) -> InMemorySpanExporter:
+        return InMemorySpanExporter()
+
+    @pytest.fixture
+    def tracer_provider(self, spans: InMemorySpanExporter) -> TracerProvider:
+        provider = TracerProvider(shutdown_on_exit=False)
+        provider.add_span_processor(SimpleSpanProcessor(spans))
+        return provider
+
+    async def test_trace_goes_from_the_caller_through_to_inference(
+        self, predict: Call, backends: Backends, spans: InMemorySpanExporter
+    ) -> None:
+        trace_id = "0af7651916cd43dd8448eb211c80319c"
+        answer = await predict({"text": "x"}, traceparent=f"00-{trace_id}-b7ad6b7169203331-01")
+        assert answer.headers["x-trace-id"] == trace_id
+        assert backends.inference.predicts.trace_ids == [trace_id]
+        names = {span.name for span in spans.get_finished_spans()}
+        assert "POST /predict" in names
+        assert any("Predict" in name and "weir" in name for name in names)
+
+    async def test_probes_are_not_traced(
+        self, http: httpx.AsyncClient, spans: InMemorySpanExporter
+    ) -> None:
+        for path in ("/health/live", "/health/ready", "/metrics"):
+            await http.get(path)
+        assert not [span for span in spans.get_finished_spans() if span.name.startswith("GET")]
+
+
+class Source:
+    """A source of models that a test switches off."""
+
+    def __init__(self) -> None:
+        self.asked = 0
+        self.failure: Exception | None = None
+
+    async def get_model(self, name: str) -> Model:
+        self.asked += 1
+        if self.failure:
+            raise self.failure
+        return Model(name, "t", (), (), max_characters=10, max_tokens=5)
+
+
+async def test_model_is_remembered_for_a_while() -> None:
+    now = 0.0
+    source = Source()
+    catalogue = ModelCatalogue(source, lifetime=30, clock=lambda: now)
+    await catalogue.find("m")
+    now = 29.0
+    await catalogue.find("m")
+    assert source.asked == 1
+    now = 30.0
+    await catalogue.find("m")
+    assert source.asked == 2
+
+
+async def test_old_description_does_while_inference_is_away() -> None:
+    source = Source()
+    catalogue = ModelCatalogue(source, lifetime=0)
+    await catalogue.find("m")
+    source.failure = Unavailable("Away.")
+    assert (await catalogue.find("m")).name == "m"
+    with pytest.raises(Unavailable):
+        await catalogue.find("other")
+
+
+async def test_unloaded_model_is_forgotten() -> None:
+    source = Source()
+    catalogue = ModelCatalogue(source, lifetime=0)
+    await catalogue.find("m")
+    source.failure = ModelUnknown("Gone.")
+    with pytest.raises(ModelUnknown):
+        await catalogue.find("m")
+    source.failure = Unavailable("Away.")
+    with pytest.raises(Unavailable):
+        await catalogue.find("m")
