@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import Any
 
@@ -24,7 +25,7 @@ All weights were trained with AdamW for {epochs} epoch(s) in batches of {batch_s
 length, at a peak learning rate of {learning_rate}, with {warmup:.0%} linear warm-up, linear decay,
 weight decay {weight_decay} and seed {seed}. It took {minutes:.0f} min on {threads} CPU thread(s).
 The graph was traced, fused (attention, layer norms, embeddings, activations) and its weights
-quantised per channel to 7 of 8 bits, so that CPUs with and without VNNI compute the same integers;
+quantised per channel to 7 of 8 bits, so that CPUs with and without VNNI multiply integers alike;
 activations are quantised at run time.
 
 ## Figures
@@ -38,8 +39,9 @@ the machine that built the package, which may have had other work: compare ratio
 as they do in effect on another CPU: about that many labels may differ elsewhere, and with
 them their digest.
 
-The figures come from the split that also decided whether the recipe was good enough, so expect
-slightly less on new text of the same kind.
+The figures come from the split that also decided between recipes, so expect slightly less on new
+text of the same kind. On so few rows an accuracy has a standard error of about {error:.3f}:
+recipes that differ by less do not differ.
 
 ## Limits
 
@@ -55,7 +57,8 @@ slightly less on new text of the same kind.
 
 ## Reproduce
 
-From the repository's root, with the data beside the repository:
+From the repository's root, with the data beside the repository (and another `--output` while this
+version exists, for a version is never overwritten):
 
 ```sh
 {command}
@@ -81,6 +84,7 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         "data": "\n".join(_data_line(row) for row in manifest["data"]),
         "figures": _figures(manifest["metrics"]),
         "minutes": training["seconds"] / 60,
+        "error": _standard_error(manifest["metrics"]),
         "max_tokens": manifest["inputs"]["max_tokens"],
         "command": _command(manifest),
     }
@@ -97,6 +101,14 @@ def _figures(metrics: Mapping[str, Mapping[str, Any]]) -> str:
     for name, scores in metrics.items():
         rows += [f"| {name} | {figure} | {value} |" for figure, value in scores.items()]
     return "\n".join(rows)
+
+
+def _standard_error(metrics: Mapping[str, Mapping[str, Any]]) -> float:
+    """The largest standard error of an accuracy, a binomial share: sqrt(p · (1 - p) / rows)."""
+    return max(
+        math.sqrt(scores["accuracy"] * (1 - scores["accuracy"]) / scores["rows"])
+        for scores in metrics.values()
+    )
 
 
 def _command(manifest: Mapping[str, Any]) -> str:
