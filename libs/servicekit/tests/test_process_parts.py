@@ -161,6 +161,20 @@ def test_service_that_returns_has_succeeded(monkeypatch: pytest.MonkeyPatch) -> 
     assert run_service("svc", Settings, serve) == 0
 
 
+def test_service_runs_on_the_event_loop_that_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WEIR_PASSWORD", "long enough")
+    made: list[asyncio.AbstractEventLoop] = []
+
+    def make() -> asyncio.AbstractEventLoop:
+        made.append(asyncio.new_event_loop())
+        return made[-1]
+
+    async def serve(_: Settings) -> None:
+        assert [asyncio.get_running_loop()] == made
+
+    assert run_service("svc", Settings, serve, loop_factory=make) == 0
+
+
 def test_help_explains_every_setting() -> None:
     text = describe_settings(Settings)
     assert "WEIR_PASSWORD (required)" in text

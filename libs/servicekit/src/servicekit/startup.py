@@ -22,12 +22,14 @@ def run_service(
     serve: Callable[[SettingsT], Awaitable[None]],
     *,
     expected: tuple[type[Exception], ...] = (),
+    loop_factory: Callable[[], asyncio.AbstractEventLoop] | None = None,
 ) -> int:
     """Reads the settings, sets up logs and runs `serve`; returns the process's exit code.
 
     Args:
         expected: errors that keep a service from starting and speak for themselves, beside OSError
             (an address in use, a file that is not there). They are logged without a traceback.
+        loop_factory: makes the event loop; None takes asyncio's own.
     """
     configure_logs(name, "", "info")
     try:
@@ -45,7 +47,8 @@ def run_service(
         await serve(settings)
 
     try:
-        asyncio.run(run())
+        with asyncio.Runner(loop_factory=loop_factory) as runner:
+            runner.run(run())
     except expected_errors as error:
         _log.error("cannot_start", reason=str(error))
         return 1
