@@ -276,7 +276,7 @@ async def test_full_inference_is_503_and_no_quota(predict: Call, backends: Backe
 
 async def test_late_inference_is_504(predict: Call, backends: Backends) -> None:
     backends.inference.predicts.failure = DeadlineExceeded("Too late.")
-    refused(await predict({"text": "x"}), 504, "DEADLINE_EXCEEDED")
+    refused(await predict({"text": "x"}), 504, "INFERENCE_DEADLINE_EXCEEDED")
 
 
 class TestWithAShortDeadline:

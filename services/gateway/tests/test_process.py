@@ -124,7 +124,7 @@ def test_address_in_use_is_one_line(environment: dict[str, str]) -> None:
 
 def test_missing_setting_is_one_line(environment: dict[str, str]) -> None:
     del environment["WEIR_SIGNING_KEY_FILE"]
-    assert "WEIR_SIGNING_KEY_FILE" in failed_start(environment)["faults"]
+    assert "signing_key_file" in failed_start(environment)["faults"]
 
 
 def test_wrong_clients_file_is_one_line(environment: dict[str, str], tmp_path: Path) -> None:

@@ -1,13 +1,11 @@
 """The gateway's commands; without one it serves."""
 
 import argparse
-import asyncio
 import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-import structlog
 import uvloop
 from pydantic import ValidationError
 
@@ -19,10 +17,8 @@ from gateway.http_server import AddressUnavailable, listen, serve
 from gateway.settings import Settings
 from gateway.signing_keys import SigningKeyInvalid, create_signing_key
 from servicekit.lifecycle import run_until_stopped
-from servicekit.logs import configure_logs
+from servicekit.startup import run_service
 from servicekit.telemetry import configure_tracing
-
-_log = structlog.get_logger("gateway")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -34,7 +30,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
         case "create-client":
             return _create_client(options)
         case _:
-            return _serve()
+            return run_service(
+                "gateway",
+                Settings,
+                _serve,
+                # ValueError: a URL or an address that a library cannot read.
+                expected=(SigningKeyInvalid, ClientsFileInvalid, AddressUnavailable, ValueError),
+                loop_factory=uvloop.new_event_loop,
+            )
 
 
 def _create_signing_key(output: Path) -> int:
@@ -69,26 +72,7 @@ def _create_client(options: argparse.Namespace) -> int:
     return 0
 
 
-def _serve() -> int:
-    try:
-        settings = Settings.model_validate({})
-    except ValidationError as error:
-        configure_logs("gateway", "", "info")
-        # Values stay out of the log: one of them may hold a password.
-        faults = {f"WEIR_{'.'.join(map(str, e['loc']))}".upper(): e["msg"] for e in error.errors()}
-        _log.error("settings_invalid", faults=faults)
-        return 1
-    configure_logs("gateway", settings.instance, settings.log_level)
-    try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_run(settings))
-    except (SigningKeyInvalid, ClientsFileInvalid, AddressUnavailable, ValueError) as error:
-        _log.error("start_failed", reason=str(error))
-        return 1
-    return 0
-
-
-async def _run(settings: Settings) -> None:
+async def _serve(settings: Settings) -> None:
     tracer_provider = configure_tracing("gateway", settings)
     try:
         async with assembled(settings, tracer_provider) as gateway:

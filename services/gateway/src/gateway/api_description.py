@@ -1,6 +1,6 @@
 """How routes describe themselves in OpenAPI beyond what FastAPI sees."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from fastapi import FastAPI
@@ -59,16 +59,15 @@ def _problems(statuses: tuple[int, ...]) -> dict[int | str, dict[str, Any]]:
     }
 
 
-def complete(app: FastAPI) -> None:
-    """Adds to the app's OpenAPI document the schemas that FastAPI does not see."""
-    generate: Callable[[], dict[str, Any]] = app.openapi
+class DescribedApi(FastAPI):
+    """An application whose OpenAPI document has the schemas that FastAPI does not see."""
 
-    def openapi() -> dict[str, Any]:
-        document = generate()
-        document["components"]["schemas"] |= _schemas(_UNSEEN)
+    def openapi(self) -> dict[str, Any]:
+        """The document (FastAPI's own hook)."""
+        document = super().openapi()
+        schemas = document.setdefault("components", {}).setdefault("schemas", {})
+        schemas.update(_schemas(_UNSEEN))
         return document
-
-    app.openapi = openapi  # type: ignore[method-assign]  # FastAPI's documented way
 
 
 _UNSEEN = (Problem, PredictBody, PredictBatchBody, FeedbackBody)

@@ -7,7 +7,8 @@ from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.trace import TracerProvider
 
-from gateway import api_description, problems
+from gateway import problems
+from gateway.api_description import DescribedApi
 from gateway.http_envelope import HttpEnvelope
 
 _DESCRIPTION = """\
@@ -28,7 +29,7 @@ def build_app(
     Args:
         request_timeout: longest that a request may take, seconds.
     """
-    app = FastAPI(
+    app = DescribedApi(
         title="Weir",
         version="0.1.0",
         description=_DESCRIPTION,
@@ -39,7 +40,6 @@ def build_app(
     for router in routers:
         app.include_router(router)
     problems.install(app)
-    api_description.complete(app)
     app.add_middleware(HttpEnvelope, request_timeout=request_timeout)
     FastAPIInstrumentor.instrument_app(
         app,

@@ -4,6 +4,8 @@ import argparse
 from pathlib import Path
 
 from gateway.domain import SCOPES
+from gateway.settings import Settings
+from servicekit.startup import describe_settings
 
 _INTRODUCTION = """\
 The public edge of Weir: identity, quotas and the REST surface.
@@ -33,7 +35,9 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "serve",
         help="serve until SIGTERM (the default)",
-        description="Serves until SIGTERM. Settings come from the environment, as WEIR_…",
+        description="Serves until SIGTERM.",
+        epilog=describe_settings(Settings),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     _add_create_signing_key(commands)
     _add_create_client(commands)

@@ -49,24 +49,24 @@ _Matching = Annotated[PredictionQuery, Depends(_matching)]
 def log_routes(access: BearerAccess, log: PredictionLogClient, *, max_body_bytes: int) -> APIRouter:
     """The routes on the tenant's own log; the tenant is always the token's."""
     router = APIRouter(tags=["log"])
-    MayRead = Annotated[Caller, Security(access, scopes=["predictions:read"])]  # noqa: N806
-    MayJudge = Annotated[Caller, Security(access, scopes=["feedback:write"])]  # noqa: N806
+    may_read: Caller = Security(access, scopes=["predictions:read"])
+    may_judge: Caller = Security(access, scopes=["feedback:write"])
 
     @router.get("/v1/predictions", responses=reading(), summary="List predictions, newest first")
     async def list_predictions(
-        caller: MayRead,
         query: _Matching,
         limit: Annotated[int, Query(ge=1, le=500)] = 50,
         cursor: Annotated[PlainText | None, Query(max_length=512)] = None,
+        caller: Caller = may_read,
     ) -> LoggedPredictions:
         return await log.list_page(caller.tenant, query, limit=limit, cursor=cursor or "")
 
     @router.get("/v1/predictions/{prediction_id}", responses=reading(404), summary="One prediction")
-    async def get_prediction(caller: MayRead, prediction_id: str) -> LoggedPrediction:
+    async def get_prediction(prediction_id: str, caller: Caller = may_read) -> LoggedPrediction:
         return await log.get(caller.tenant, _identifier(prediction_id))
 
     @router.get("/v1/stats", responses=reading(), summary="Counts and quantiles")
-    async def get_stats(caller: MayRead, query: _Matching) -> PredictionStats:
+    async def get_stats(query: _Matching, caller: Caller = may_read) -> PredictionStats:
         return await log.stats(caller.tenant, query)
 
     @router.post(
@@ -77,7 +77,7 @@ def log_routes(access: BearerAccess, log: PredictionLogClient, *, max_body_bytes
         summary="Tell what a prediction should have been",
     )
     async def give_feedback(
-        request: Request, caller: MayJudge, prediction_id: str
+        request: Request, prediction_id: str, caller: Caller = may_judge
     ) -> FeedbackTaken:
         body = await read_json(request, FeedbackBody, max_body_bytes)
         feedback_id = await log.record_feedback(

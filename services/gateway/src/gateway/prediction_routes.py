@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Any
 
 from fastapi import APIRouter, Request, Security
 from starlette.responses import Response
@@ -33,7 +33,7 @@ def prediction_routes(
 ) -> APIRouter:
     """The routes; handlers read their bodies themselves, after the token was checked."""
     router = APIRouter(tags=["predictions"])
-    MayPredict = Annotated[Caller, Security(access, scopes=["models:predict"])]  # noqa: N806
+    may_predict: Caller = Security(access, scopes=["models:predict"])
 
     async def answer_one(request: Request, caller: Caller, model: str, label: str) -> Response:
         body = await read_json(request, PredictBody, max_body_bytes)
@@ -59,7 +59,7 @@ def prediction_routes(
         openapi_extra=body_of(PredictBody),
         summary="Judge one text with the default model",
     )
-    async def predict(request: Request, caller: MayPredict) -> Response:
+    async def predict(request: Request, caller: Caller = may_predict) -> Response:
         return await answer_one(request, caller, default_model, "predicted_sentiment")
 
     @router.post(
@@ -69,7 +69,7 @@ def prediction_routes(
         openapi_extra=body_of(PredictBatchBody),
         summary="Judge several texts with the default model",
     )
-    async def predict_batch(request: Request, caller: MayPredict) -> Response:
+    async def predict_batch(request: Request, caller: Caller = may_predict) -> Response:
         return await answer_batch(request, caller, default_model, "predicted_sentiment")
 
     @router.post(
@@ -79,7 +79,7 @@ def prediction_routes(
         openapi_extra=body_of(PredictBody),
         summary="Predict one text",
     )
-    async def predict_with(request: Request, caller: MayPredict, model: str) -> Response:
+    async def predict_with(request: Request, model: str, caller: Caller = may_predict) -> Response:
         return await answer_one(request, caller, model, "label")
 
     @router.post(
@@ -89,7 +89,9 @@ def prediction_routes(
         openapi_extra=body_of(PredictBatchBody),
         summary="Predict several texts",
     )
-    async def predict_batch_with(request: Request, caller: MayPredict, model: str) -> Response:
+    async def predict_batch_with(
+        request: Request, model: str, caller: Caller = may_predict
+    ) -> Response:
         return await answer_batch(request, caller, model, "label")
 
     return router

@@ -123,23 +123,19 @@ def of_error(instance: str, error: ServiceError) -> Response:
 def install(app: FastAPI) -> None:
     """Makes the app answer with problems."""
 
-    async def service_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, ServiceError)  # noqa: S101
+    @app.exception_handler(ServiceError)
+    async def service_error(request: Request, error: ServiceError) -> Response:
         return of_error(request.url.path, error)
 
-    async def http_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, HTTPException)  # noqa: S101
+    @app.exception_handler(HTTPException)
+    async def http_error(request: Request, error: HTTPException) -> Response:
         code = _CODES.get(error.status_code, HTTPStatus(error.status_code).name)
         detail = f"{request.method} {request.url.path}: {HTTPStatus(error.status_code).description}"
         return problem(request.url.path, error.status_code, code, detail, headers=error.headers)
 
-    async def validation_error(request: Request, error: Exception) -> Response:
-        assert isinstance(error, RequestValidationError)  # noqa: S101
+    @app.exception_handler(RequestValidationError)
+    async def validation_error(request: Request, error: RequestValidationError) -> Response:
         return of_error(request.url.path, invalid_input(error.errors(), skip=1))
-
-    app.add_exception_handler(ServiceError, service_error)
-    app.add_exception_handler(HTTPException, http_error)
-    app.add_exception_handler(RequestValidationError, validation_error)
 
 
 def invalid_input(faults: Any, *, skip: int = 0) -> InvalidInput:

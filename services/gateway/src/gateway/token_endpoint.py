@@ -14,7 +14,6 @@ from urllib.parse import unquote_plus
 from authlib.oauth2.rfc6749 import (
     AuthorizationServer,
     ClientCredentialsGrant,
-    ClientMixin,
     InvalidClientError,
     InvalidRequestError,
     InvalidScopeError,
@@ -66,7 +65,8 @@ class TokenEndpoint:
         # A parameter without a value counts as absent (RFC 6749, 3.2).
         given = [(name, value) for name, value in form if value]
         parameters = dict(given)
-        request = _Request(parameters, authorization)
+        request = OAuth2Request("POST", _ENDPOINT, headers={"Authorization": authorization})
+        request.payload = BasicOAuth2Payload(parameters)
         try:
             if len(parameters) < len(given):
                 raise InvalidRequestError("A parameter is there twice.")
@@ -82,34 +82,25 @@ class TokenEndpoint:
             answer.body,
             answer.headers,
             client=request.client.client if request.client else None,
-            claimed_client_id=request.claimed_client_id,
+            claimed_client_id=_basic_credentials(authorization)[0]
+            or parameters.get("client_id", ""),
         )
 
 
-class _Request(OAuth2Request):  # type: ignore[misc]  # authlib comes without types
-    client: "_OAuthClient | None"
-
-    def __init__(self, form: dict[str, str], authorization: str | None) -> None:
-        super().__init__("POST", _ENDPOINT)
-        self.payload = BasicOAuth2Payload(form)
-        self.authorization = authorization
-        self.claimed_client_id = ""
-
-
-class _OAuthClient(ClientMixin):  # type: ignore[misc]
-    """A registered client as authlib wants to see it."""
+class _OAuthClient:
+    """A registered client as authlib's core wants to see it."""
 
     def __init__(self, client: Client) -> None:
         self.client = client
 
-    def check_endpoint_auth_method(self, method: str, endpoint: str) -> bool:
+    def check_endpoint_auth_method(self, method: str, _: str) -> bool:
         return method in _METHODS
 
     def check_grant_type(self, grant_type: str) -> bool:
         return bool(grant_type == ClientCredentialsGrant.GRANT_TYPE)
 
 
-class _Grant(ClientCredentialsGrant):  # type: ignore[misc]
+class _Grant(ClientCredentialsGrant):  # type: ignore[misc]  # authlib comes without types
     TOKEN_ENDPOINT_AUTH_METHODS = _METHODS
 
     def validate_requested_scope(self) -> None:
@@ -118,7 +109,7 @@ class _Grant(ClientCredentialsGrant):  # type: ignore[misc]
             raise InvalidScopeError("The client may not have a scope that it asks for.")
 
 
-class _Server(AuthorizationServer):  # type: ignore[misc]
+class _Server(AuthorizationServer):  # type: ignore[misc]  # authlib comes without types
     def __init__(self, registry: ClientRegistry, issuer: TokenIssuer) -> None:
         super().__init__()
         self._registry = registry
@@ -134,7 +125,7 @@ class _Server(AuthorizationServer):  # type: ignore[misc]
         return _OAuthClient(client) if client else None
 
     def authenticate_client(
-        self, request: _Request, methods: list[str], endpoint: str = "token"
+        self, request: OAuth2Request, methods: list[str], endpoint: str = "token"
     ) -> _OAuthClient:
         try:
             client: _OAuthClient = super().authenticate_client(request, methods, endpoint)
@@ -142,20 +133,16 @@ class _Server(AuthorizationServer):  # type: ignore[misc]
             raise InvalidClientError("Client authentication failed.", status_code=401) from error
         return client
 
-    def _by_basic(self, _: object, request: _Request) -> _OAuthClient | None:
-        client_id, secret = _basic_credentials(request.authorization)
-        return self._authenticate(request, client_id, secret)
+    def _by_basic(self, _: object, request: OAuth2Request) -> _OAuthClient | None:
+        return self._authenticate(*_basic_credentials(request.headers["Authorization"]))
 
-    def _by_form(self, _: object, request: _Request) -> _OAuthClient | None:
+    def _by_form(self, _: object, request: OAuth2Request) -> _OAuthClient | None:
         data = request.payload.data
-        return self._authenticate(request, data.get("client_id"), data.get("client_secret"))
+        return self._authenticate(data.get("client_id"), data.get("client_secret"))
 
-    def _authenticate(
-        self, request: _Request, client_id: str | None, secret: str | None
-    ) -> _OAuthClient | None:
+    def _authenticate(self, client_id: str | None, secret: str | None) -> _OAuthClient | None:
         if not client_id or not secret:
             return None
-        request.claimed_client_id = client_id
         client = self._registry.authenticate(client_id, secret)
         return _OAuthClient(client) if client else None
 
@@ -169,10 +156,10 @@ class _Server(AuthorizationServer):  # type: ignore[misc]
             "scope": " ".join(scopes),
         }
 
-    def create_oauth2_request(self, request: _Request) -> _Request:
+    def create_oauth2_request(self, request: OAuth2Request) -> OAuth2Request:
         return request
 
-    def save_token(self, token: dict[str, Any], request: _Request) -> None:
+    def save_token(self, token: dict[str, Any], request: OAuth2Request) -> None:
         """Nothing is kept: a token proves itself until it expires."""
 
     def send_signal(self, name: str, *args: object, **kwargs: object) -> None:

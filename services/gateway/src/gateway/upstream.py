@@ -8,6 +8,7 @@ from grpc.aio import AioRpcError
 
 from gateway.domain import UpstreamFailed
 from servicekit.errors import (
+    DeadlineExceeded,
     Exhausted,
     Internal,
     PermissionDenied,
@@ -38,6 +39,10 @@ def _told(error: ServiceError, service: str) -> ServiceError:
         # The service refused the gateway or broke: neither is the caller's doing.
         _log.error("upstream_failed", upstream=service, code=error.code, detail=error.message)
         return UpstreamFailed(f"{service} failed.", reason=f"{service.upper()}_FAILED")
+    if isinstance(error, DeadlineExceeded):
+        # Whoever noticed first, it is one thing to the caller.
+        reason = f"{service.upper()}_DEADLINE_EXCEEDED"
+        return DeadlineExceeded(f"{service} did not answer in time.", reason=reason)
     if isinstance(error, Exhausted):
         # A full service is no quota of the caller's.
         return Unavailable(error.message, reason=error.code, retry_after=error.retry_after or 1.0)
