@@ -9,6 +9,8 @@ import structlog
 
 _log = structlog.get_logger(__name__)
 
+_CANCEL_AGAIN_AFTER = 1.0
+
 
 async def stop_signal() -> None:
     """Returns at the first SIGTERM or SIGINT; a second one then ends the process at once."""
@@ -27,8 +29,13 @@ async def run_until_stopped(*tasks: Coroutine[Any, Any, None]) -> None:
     async with asyncio.TaskGroup() as group:
         running = [group.create_task(task) for task in tasks]
         await group.create_task(stop_signal())
-        for task in running:
-            task.cancel()
+        pending = set(running)
+        while pending:
+            # Once is not enough: in Python 3.11 `asyncio.wait_for`, which redis-py sends commands
+            # with, drops a cancellation that arrives as the send completes.
+            for task in pending:
+                task.cancel()
+            _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_AFTER)
 
 
 async def every(interval: float, action: Callable[[], Awaitable[None]]) -> None:
