@@ -85,7 +85,7 @@ def test_a_part_that_is_killed_comes_back(
 
     os.kill(before, signal.SIGKILL)
 
-    eventually(lambda: platform.entry(name)["restarts"] == 1 and platform.entry(name)["ready"], 5)
+    eventually(lambda: platform.entry(name)["restarts"] == 1 and platform.entry(name)["ready"])
     assert platform.entry(name)["pid"] != before
     assert f"{name} was ended by SIGKILL; starting it again" in platform.text
     eventually(lambda: f"{name} is back" in platform.text)

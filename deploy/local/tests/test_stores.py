@@ -3,13 +3,14 @@
 import os
 import signal
 import stat
+import time
 from pathlib import Path
 
 import pytest
 
 from testkit.stores import running_postgres, running_redis
 from weir_local.embedded_postgres import postgres_process
-from weir_local.process import ManagedProcess
+from weir_local.process import ManagedProcess, ProcessSpec
 
 
 def _mode(path: Path) -> int:
@@ -39,10 +40,9 @@ def test_cluster_whose_making_was_cut_short_is_made_anew(tmp_path: Path) -> None
 
 
 def test_impossible_cluster_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("PGUSER", "")
     monkeypatch.setattr("weir_local.embedded_postgres._PROGRAMS", Path("/nowhere"))
 
-    with pytest.raises(OSError, match="nowhere"):
+    with pytest.raises(RuntimeError, match="cannot run /nowhere/initdb"):
         postgres_process(tmp_path / "data", tmp_path / "run", tmp_path / "log")
 
 
@@ -66,10 +66,13 @@ def test_stopped_redis_hears_the_request_to_stop(tmp_path: Path) -> None:
         assert server.exit_code == 0
 
 
-def test_program_that_cannot_be_started_says_so(tmp_path: Path) -> None:
-    with running_redis(tmp_path) as server:
-        spec = server.spec
-    missing = type(spec)("missing", ["/nowhere/program"], tmp_path / "missing.log")
+def test_program_that_cannot_be_started_says_so_in_its_log(tmp_path: Path) -> None:
+    spec = ProcessSpec("missing", ["/nowhere/program"], tmp_path / "missing.log")
+    process = ManagedProcess(spec)
 
-    with pytest.raises(OSError, match="nowhere"):
-        ManagedProcess(missing).start()
+    process.start()
+    while process.running:
+        time.sleep(0.01)
+
+    assert process.exit_code == 1
+    assert spec.log_file.read_text() == "cannot run /nowhere/program: No such file or directory\n"

@@ -1,7 +1,5 @@
 """One child process: its output in a file, stopped by its own signal, never orphaned."""
 
-import ctypes
-import functools
 import os
 import pwd
 import signal
@@ -11,17 +9,8 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
 
-_PR_SET_PDEATHSIG = 1
-# Opened here: between fork and exec is no time to load a library.
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
-
-
-class _Credentials(TypedDict, total=False):
-    user: int
-    group: int
-    extra_groups: list[int]
+_LAUNCHER = Path(__file__).with_name("launch.py")
 
 
 @dataclass(frozen=True)
@@ -70,21 +59,17 @@ class ManagedProcess:
         Call it from the main thread: on Linux the child ends with the thread that started it.
 
         Raises:
-            OSError: the program or its log file cannot be opened.
+            OSError: the log file cannot be opened.
         """
         self.spec.log_file.parent.mkdir(parents=True, exist_ok=True)
         with self.spec.log_file.open("ab") as log:
             self._child = subprocess.Popen(
-                self.spec.command,
+                _launch(self.spec.command, self.spec.stop_signal, self.spec.user),
                 env={**os.environ, **self.spec.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
-                **_as_user(self.spec.user),
-                preexec_fn=functools.partial(
-                    _end_with_parent, os.getpid(), int(self.spec.stop_signal)
-                ),
             )
 
     def send(self, number: int) -> None:
@@ -125,30 +110,21 @@ def run_to_end(
         OSError: it cannot be started.
     """
     return subprocess.run(
-        command,
-        **_as_user(user),
+        _launch(command, signal.SIGKILL, user),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
         errors="replace",
         check=False,
         start_new_session=True,
-        # Another user may not be allowed to be where we are.
-        cwd=None if user is None else "/",
     )
 
 
-def _as_user(name: str | None) -> _Credentials:
-    """The user with its own group alone: as member of root's it would be judged by that."""
-    if name is None:
-        return {}
-    entry = pwd.getpwnam(name)
-    return {"user": entry.pw_uid, "group": entry.pw_gid, "extra_groups": []}
-
-
-def _end_with_parent(parent: int, stop_signal: int) -> None:
-    """Asks Linux to end this child when its parent is gone, even by kill -9."""
-    if _libc is not None:
-        _libc.prctl(_PR_SET_PDEATHSIG, stop_signal)
-    if os.getppid() != parent:  # it went before the request
-        os._exit(1)
+def _launch(command: Sequence[str], last_signal: int, user: str | None) -> list[str]:
+    """The command that becomes `command`, as the user, and ends with us; see launch.py."""
+    uid, gid = -1, -1
+    if user is not None:
+        entry = pwd.getpwnam(user)
+        uid, gid = entry.pw_uid, entry.pw_gid
+    settings = (os.getpid(), int(last_signal), uid, gid)
+    return [sys.executable, "-I", "-S", str(_LAUNCHER), *map(str, settings), *command]
