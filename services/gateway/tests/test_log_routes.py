@@ -131,6 +131,15 @@ async def test_cursor_that_the_log_refuses_is_422(get: Call, backends: Backends)
     wrong_field(await get("/v1/predictions", cursor="x"), "cursor")
 
 
+async def test_filter_that_the_log_refuses_has_the_querys_name(
+    get: Call, backends: Backends
+) -> None:
+    backends.log.calls.failure = InvalidInput(
+        "Bad.", violations=[FieldViolation("filter.predicted_from", "is out of range")]
+    )
+    wrong_field(await get("/v1/stats"), "from")
+
+
 async def test_prediction_with_feedback_is_shown(get: Call, backends: Backends) -> None:
     backends.log.prediction.feedback.CopyFrom(
         predictions_pb2.Feedback(

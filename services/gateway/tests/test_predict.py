@@ -150,6 +150,11 @@ async def test_empty_body_is_refused(predict: Call) -> None:
     refused(await predict(content=b""), 400, "BODY_MALFORMED")
 
 
+async def test_missing_body_is_refused(http: httpx.AsyncClient, issuer: FakeIssuer) -> None:
+    headers = {"authorization": f"Bearer {issuer.token('models:predict')}"}
+    refused(await http.post("/predict", headers=headers), 422, "BODY_MISSING")
+
+
 async def test_json_that_is_not_utf8_is_refused(predict: Call) -> None:
     refused(await predict(content=b'{"text": "\xff"}'), 400, "BODY_MALFORMED")
 

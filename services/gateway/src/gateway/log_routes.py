@@ -1,5 +1,7 @@
 """GET /v1/predictions, /v1/stats, and feedback."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Annotated
 from uuid import UUID
 
@@ -18,9 +20,19 @@ from gateway.log_answers import (
 )
 from gateway.prediction_log_client import PredictionLogClient, PredictionQuery
 from gateway.request_body import read_json
+from servicekit.errors import FieldViolation, InvalidInput
 
 _Word = Annotated[PlainText | None, Query(max_length=128)]
 _Moment = AwareDatetime | None
+_PARAMETERS = {
+    "filter.model": "model",
+    "filter.model_version": "version",
+    "filter.label": "label",
+    "filter.client_id": "client_id",
+    "filter.predicted_from": "from",
+    "filter.predicted_before": "before",
+}
+"""The query's names of the log's fields, where they differ."""
 
 
 def _matching(
@@ -59,7 +71,8 @@ def log_routes(access: BearerAccess, log: PredictionLogClient, *, max_body_bytes
         cursor: Annotated[PlainText | None, Query(max_length=512)] = None,
         caller: Caller = may_read,
     ) -> LoggedPredictions:
-        return await log.list_page(caller.tenant, query, limit=limit, cursor=cursor or "")
+        with _fields_as_parameters():
+            return await log.list_page(caller.tenant, query, limit=limit, cursor=cursor or "")
 
     @router.get("/v1/predictions/{prediction_id}", responses=reading(404), summary="One prediction")
     async def get_prediction(prediction_id: str, caller: Caller = may_read) -> LoggedPrediction:
@@ -67,7 +80,8 @@ def log_routes(access: BearerAccess, log: PredictionLogClient, *, max_body_bytes
 
     @router.get("/v1/stats", responses=reading(), summary="Counts and quantiles")
     async def get_stats(query: _Matching, caller: Caller = may_read) -> PredictionStats:
-        return await log.stats(caller.tenant, query)
+        with _fields_as_parameters():
+            return await log.stats(caller.tenant, query)
 
     @router.post(
         "/v1/predictions/{prediction_id}/feedback",
@@ -91,6 +105,19 @@ def log_routes(access: BearerAccess, log: PredictionLogClient, *, max_body_bytes
         return FeedbackTaken(feedback_id=feedback_id)
 
     return router
+
+
+@contextmanager
+def _fields_as_parameters() -> Iterator[None]:
+    """Calls what the log refuses by the names that the query gave it."""
+    try:
+        yield
+    except InvalidInput as error:
+        violations = [
+            FieldViolation(_PARAMETERS.get(fault.field, fault.field), fault.description)
+            for fault in error.violations
+        ]
+        raise InvalidInput(error.message, reason=error.code, violations=violations) from error
 
 
 def _identifier(text: str) -> UUID:

@@ -11,6 +11,7 @@ from starlette.requests import ClientDisconnect
 
 from gateway.domain import BodyTooLarge, BodyTooSlow, MalformedBody, UnsupportedBody
 from gateway.problems import invalid_input
+from servicekit.errors import InvalidInput
 from servicekit.request_context import time_left
 
 _LONGEST_WAIT = 60.0
@@ -30,6 +31,8 @@ async def read_json(request: Request, shape: type[ModelT], limit: int) -> ModelT
         MalformedBody: it is not JSON.
         InvalidInput: it is JSON of another shape.
     """
+    if _has_no_body(request):
+        raise InvalidInput("The request has no body.", reason="BODY_MISSING")
     _expect_type(request, "application/json")
     body = await _read(request, limit)
     try:
@@ -59,6 +62,12 @@ async def read_form(request: Request, limit: int) -> list[tuple[str, str]]:
         )
     except ValueError as error:
         raise MalformedBody("The body is not a form in UTF-8.") from error
+
+
+def _has_no_body(request: Request) -> bool:
+    headers = request.headers
+    length = headers.get("content-length", "0")
+    return "content-type" not in headers and "transfer-encoding" not in headers and length == "0"
 
 
 def _expect_type(request: Request, expected: str) -> None:
