@@ -40,9 +40,10 @@ def test_cluster_whose_making_was_cut_short_is_made_anew(tmp_path: Path) -> None
 
 
 def test_impossible_cluster_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("weir_local.embedded_postgres._PROGRAMS", Path("/nowhere"))
+    (tmp_path / "postgres").touch(mode=0o755)
+    monkeypatch.setattr("weir_local.embedded_postgres._PROGRAMS", tmp_path)
 
-    with pytest.raises(RuntimeError, match="cannot run /nowhere/initdb"):
+    with pytest.raises(RuntimeError, match="cannot run .*/initdb: No such file"):
         postgres_process(tmp_path / "data", tmp_path / "run", tmp_path / "log")
 
 
