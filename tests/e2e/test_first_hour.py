@@ -69,6 +69,10 @@ def test_batch_answers_in_order_and_logs_each_text(api: httpx.Client) -> None:
         assert logged(api, each["prediction_id"]).status_code == 200
 
 
+def test_longest_text_is_taken(api: httpx.Client) -> None:
+    assert api.post("/predict", json={"text": "fine " * 1000}).status_code == 200
+
+
 def test_general_route_predicts_by_model_name(api: httpx.Client) -> None:
     answer = api.post("/v1/models/sentiment/predict", json={"text": "Splendid."})
     assert answer.json()["label"] == "positive"

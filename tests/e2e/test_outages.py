@@ -96,8 +96,8 @@ def test_inference_away_is_503_with_retry_after_and_comes_back(
     assert answer.status_code == 503
     assert int(answer.headers["retry-after"]) >= 1
     assert answer.headers["content-type"].startswith("application/problem+json")
-    health = httpx.get(f"{platform.endpoints.http}/health")
-    assert (health.status_code, health.json()["status"]) == (503, "unhealthy")
+    platform.wait_until_health("unhealthy")
+    assert httpx.get(f"{platform.endpoints.http}/health").status_code == 503
     platform.start("inference")
     platform.wait_until_health("healthy")
     assert api.post("/predict", json={"text": "Back again."}).status_code == 200
@@ -124,7 +124,7 @@ def test_quota_store_away_does_not_stop_predictions(platform: Platform, api: htt
     answers = [api.post("/predict", json={"text": "Counted here."}) for _ in range(10)]
     assert {answer.status_code for answer in answers} == {200}
     assert time.monotonic() - started < 10
-    assert httpx.get(f"{platform.endpoints.http}/health").json()["status"] == "degraded"
+    platform.wait_until_health("degraded")
     platform.start("quota-redis")
     platform.wait_until_health("healthy")
 

@@ -30,6 +30,14 @@ Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
 Behaviour: TypeAlias = "Callable[[Any, Context], Awaitable[Any]]"
 Details = grpc.HandlerCallDetails
 
+PUBLIC_SERVICES = frozenset(
+    {
+        "grpc.health.v1.Health",
+        "grpc.reflection.v1.ServerReflection",
+        "grpc.reflection.v1alpha.ServerReflection",
+    }
+)
+
 CALLS = Counter("weir_grpc_server_calls_total", "Finished gRPC calls.", ["method", "code"])
 SECONDS = Histogram(
     "weir_grpc_server_seconds",
@@ -102,7 +110,9 @@ class ObservationInterceptor(UnaryInterceptor):
             elapsed = time.perf_counter() - started
             CALLS.labels(method, code.name).inc()
             SECONDS.labels(method).observe(elapsed)
-            _log.info("grpc_call", method=method, code=code.name, seconds=round(elapsed, 5))
+            # Probes come every few seconds and say nothing that health does not.
+            write = _log.debug if _service_of(method) in PUBLIC_SERVICES else _log.info
+            write("grpc_call", method=method, code=code.name, seconds=round(elapsed, 5))
 
 
 class ErrorInterceptor(UnaryInterceptor):
@@ -133,14 +143,6 @@ class AuthInterceptor(UnaryInterceptor):
     in `PUBLIC_SERVICES`.
     """
 
-    PUBLIC_SERVICES = frozenset(
-        {
-            "grpc.health.v1.Health",
-            "grpc.reflection.v1.ServerReflection",
-            "grpc.reflection.v1alpha.ServerReflection",
-        }
-    )
-
     def __init__(self, verifier: AccessTokenVerifier, scopes: Mapping[str, str]) -> None:
         self._verifier = verifier
         self._scopes = scopes
@@ -150,7 +152,7 @@ class AuthInterceptor(UnaryInterceptor):
     ) -> Handler:
         """Lets public services through, whatever the shape of their calls."""
         method = str(handler_call_details.method)
-        if method.strip("/").split("/")[0] in self.PUBLIC_SERVICES:
+        if _service_of(method) in PUBLIC_SERVICES:
             return await continuation(handler_call_details)
         return await super().intercept_service(continuation, handler_call_details)
 
@@ -164,6 +166,10 @@ class AuthInterceptor(UnaryInterceptor):
             raise PermissionDenied(f"The token lacks the scope {scope}.", reason="SCOPE_MISSING")
         request_context.principal.set(caller)
         return await inner(request, context)
+
+
+def _service_of(method: str) -> str:
+    return method.strip("/").partition("/")[0]
 
 
 def _bearer_token(context: Context) -> str:
