@@ -203,6 +203,15 @@ async def test_request_is_one_log_line_without_its_text_or_token(
     assert token not in str(logs)
 
 
+async def test_probe_that_passes_is_no_news(http: httpx.AsyncClient, backends: Backends) -> None:
+    with structlog.testing.capture_logs() as logs:
+        await http.get("/health/ready")
+        await backends.servers["inference"].set_serving(False)
+        await http.get("/health/ready")
+    levels = [entry["log_level"] for entry in logs if entry["event"] == "http_request"]
+    assert levels == ["debug", "info"]
+
+
 class TestUnexpectedErrors:
     @pytest_asyncio.fixture
     async def broken(self, tracer_provider: TracerProvider) -> AsyncIterator[httpx.AsyncClient]:

@@ -26,6 +26,8 @@ SECONDS = Histogram(
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+# They come every few seconds: worth a line when they fail.
+_PROBES = frozenset({"/health/live", "/health/ready", "/metrics"})
 _SAFE_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -112,7 +114,8 @@ def _observe(scope: Scope, status: int, seconds: float) -> None:
     REQUESTS.labels(method, route, str(status)).inc()
     SECONDS.labels(method, route).observe(seconds)
     caller = scope.get("state", {}).get("caller")
-    _log.info(
+    write = _log.debug if route in _PROBES and status < 400 else _log.info
+    write(
         "http_request",
         method=method,
         route=route,

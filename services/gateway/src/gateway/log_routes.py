@@ -117,7 +117,9 @@ def _fields_as_parameters() -> Iterator[None]:
             FieldViolation(_PARAMETERS.get(fault.field, fault.field), fault.description)
             for fault in error.violations
         ]
-        raise InvalidInput(error.message, reason=error.code, violations=violations) from error
+        raise InvalidInput(
+            "The query cannot be taken.", reason=error.code, violations=violations
+        ) from error
 
 
 def _identifier(text: str) -> UUID:
