@@ -64,7 +64,7 @@ def test_internal_caller_is_logged_under_its_own_identity(
     path = f"/v1/predictions/{found[1]}"
     wait_until(lambda: api.get(path).status_code == 200, path, within=2.0)
     row = api.get(path).json()
-    assert (row["client_id"], row["delegate_id"]) == ("demo", "")
+    assert (row["client_id"], row["delegate_id"]) == ("demo", None)
 
 
 def test_internal_caller_without_a_token_is_unauthenticated(directory: Path) -> None:

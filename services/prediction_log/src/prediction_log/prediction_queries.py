@@ -13,6 +13,7 @@ from sqlalchemy import (
     select,
     true,
 )
+from sqlalchemy.dialects.postgresql import array
 
 from prediction_log.database import Database
 from prediction_log.domain import (
@@ -142,7 +143,7 @@ def _stats(tenant: str, matching: PredictionFilter) -> Select[Any]:
         select(
             func.count().label("predictions"),
             func.avg(matched.c.confidence).label("mean_confidence"),
-            func.percentile_cont(_QUANTILES)
+            func.percentile_cont(array(_QUANTILES))
             .within_group(matched.c.inference_ms)
             .label("quantiles"),
         )
