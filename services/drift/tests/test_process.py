@@ -260,6 +260,7 @@ def run_to_the_end(environment: dict[str, str]) -> tuple[int, list[dict[str, Any
     ("name", "value", "told"),
     [
         ("WEIR_DRIFT_MINIMUM_ROWS", "2000", "drift_minimum_rows"),
+        ("WEIR_DRIFT_WINDOW_ROWS", "20", "drift_minimum_rows"),
         ("WEIR_DRIFT_WINDOW_ROWS", "many", "drift_window_rows"),
         ("WEIR_EVENTS_REDIS_URL", "postgres://user:hush@host", "WEIR_EVENTS_REDIS_URL"),
         ("WEIR_METRICS_ADDRESS", "nowhere", "WEIR_METRICS_ADDRESS"),

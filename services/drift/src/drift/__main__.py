@@ -1,8 +1,6 @@
 """`python -m drift`: settings → Redis and references → monitor and reporter → server."""
 
 import argparse
-import asyncio
-import socket
 import sys
 import time
 from contextlib import AsyncExitStack
@@ -10,8 +8,6 @@ from datetime import UTC, datetime
 from functools import partial
 
 import httpx
-import structlog
-from pydantic import ValidationError
 from redis.asyncio import Redis
 
 from drift.availability import Availability
@@ -27,12 +23,10 @@ from servicekit.access_tokens import AccessTokenVerifier, RemoteKeySource
 from servicekit.event_stream import EventConsumer, EventPublisher
 from servicekit.grpc_server import GrpcServer
 from servicekit.lifecycle import every, run_until_stopped
-from servicekit.logs import configure_logs
 from servicekit.redis_client import open_redis
+from servicekit.startup import describe_settings, run_service
 from servicekit.telemetry import configure_tracing, serve_metrics
 from weir.drift.v1 import drift_pb2_grpc
-
-_log = structlog.get_logger(__name__)
 
 _BLOCK = 1.0
 _HEALTH_INTERVAL = 1.0
@@ -141,27 +135,13 @@ def main() -> int:
     """Runs the service; returns the process's exit code."""
     parser = argparse.ArgumentParser(
         prog="drift",
-        description="Compares what models see and say with their references. Settings come from "
-        "the environment: WEIR_MODEL_REPOSITORY, WEIR_GRPC_ADDRESS, WEIR_EVENTS_REDIS_URL, …",
+        description="Compares what models see and say with their references.",
+        epilog=describe_settings(Settings),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", nargs="?", choices=["serve"], default="serve")
     parser.parse_args()
-    configure_logs("drift", socket.gethostname(), "info")
-    try:
-        settings = Settings()
-    except ValidationError as error:
-        faults = {
-            ".".join(map(str, fault["loc"])) or "settings": fault["msg"] for fault in error.errors()
-        }
-        _log.error("settings_invalid", faults=faults)
-        return 1
-    configure_logs("drift", settings.instance, settings.log_level)
-    try:
-        asyncio.run(serve(settings))
-    except (CannotStart, OSError) as error:
-        _log.error("cannot_start", reason=str(error))
-        return 1
-    return 0
+    return run_service("drift", Settings, serve, expected=(CannotStart,))
 
 
 if __name__ == "__main__":

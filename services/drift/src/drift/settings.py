@@ -1,9 +1,8 @@
 """Settings of the drift service."""
 
 from pathlib import Path
-from typing import Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from servicekit.settings import (
     EventSettings,
@@ -38,6 +37,7 @@ class Settings(GrpcServerSettings, TokenSettings, EventSettings, TelemetrySettin
     drift_minimum_rows: int = Field(
         default=30,
         ge=10,
+        validate_default=True,
         description="Rows that a window and its reference each need before statistics are shown. "
         "The intervals rest on the normal approximation of means and shares, which 30 rows make "
         "fair; with fewer, two samples of the same thing often lie a KS distance of 0.25 apart.",
@@ -56,8 +56,9 @@ class Settings(GrpcServerSettings, TokenSettings, EventSettings, TelemetrySettin
         "trickle of predictions should not cost the events Redis a synced write each.",
     )
 
-    @model_validator(mode="after")
-    def _windows_can_be_measured(self) -> Self:
-        if self.drift_minimum_rows > self.drift_window_rows:
-            raise ValueError("drift_minimum_rows is above drift_window_rows: nothing would show")
-        return self
+    @field_validator("drift_minimum_rows")
+    @classmethod
+    def _windows_can_be_measured(cls, minimum: int, others: ValidationInfo) -> int:
+        if minimum > others.data.get("drift_window_rows", minimum):
+            raise ValueError("is above drift_window_rows: no window would ever be measured")
+        return minimum
