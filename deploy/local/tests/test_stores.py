@@ -43,7 +43,7 @@ def test_impossible_cluster_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyP
     (tmp_path / "postgres").touch(mode=0o755)
     monkeypatch.setattr("weir_local.embedded_postgres._PROGRAMS", tmp_path)
 
-    with pytest.raises(RuntimeError, match="cannot run .*/initdb: No such file"):
+    with pytest.raises(RuntimeError, match=r"cannot run .*/initdb: No such file"):
         postgres_process(tmp_path / "data", tmp_path / "run", tmp_path / "log")
 
 

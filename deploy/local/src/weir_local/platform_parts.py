@@ -111,6 +111,8 @@ def service_parts(
             "WEIR_HTTP_HOST": "127.0.0.1",
             "WEIR_HTTP_PORT": str(port),
             "WEIR_QUOTA_REDIS_URL": endpoints.quota_redis,
+            # Seven processes share this machine's cores: a pause of theirs is no outage of Redis.
+            **_unless_set("WEIR_QUOTA_TIMEOUT", "0.1"),
             "WEIR_INFERENCE_TARGET": endpoints.inference,
             "WEIR_PREDICTION_LOG_TARGET": endpoints.prediction_log,
             "WEIR_DRIFT_TARGET": endpoints.drift,
