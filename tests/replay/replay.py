@@ -47,6 +47,8 @@ class Answer:
     """What came back for one text."""
 
     status: int
+    code: str = ""
+    """Of the problem, where there was one."""
     prediction_id: str = ""
     label: str = ""
     milliseconds: float = 0.0
@@ -165,9 +167,14 @@ def ask(api: httpx.Client, text: str) -> Answer:
     answer = api.post("/predict", json={"text": text})
     milliseconds = (time.perf_counter() - started) * 1e3
     if answer.status_code != 200:
-        return Answer(answer.status_code, milliseconds=milliseconds)
+        return Answer(answer.status_code, answer.json()["code"], milliseconds=milliseconds)
     content = answer.json()
-    return Answer(200, content["prediction_id"], content["predicted_sentiment"], milliseconds)
+    return Answer(
+        200,
+        prediction_id=content["prediction_id"],
+        label=content["predicted_sentiment"],
+        milliseconds=milliseconds,
+    )
 
 
 def rows_of(api: httpx.Client, ids: set[str]) -> Iterator[dict[str, Any]]:
@@ -204,7 +211,7 @@ def wait_for_rows(api: httpx.Client, ids: set[str], since: float, within: float)
 
 def report(data: Path, answers: list[Answer], labels: list[str], at_least: float) -> bool:
     """Checks answers, accuracy and agreement with the evaluation in training."""
-    failed = [answer.status for answer in answers if answer.status != 200]
+    failed = [f"{answer.status} {answer.code}" for answer in answers if answer.status != 200]
     right = sum(answer.label == label for answer, label in zip(answers, labels, strict=True))
     accuracy = right / len(labels)
     holds = check("no request failed", not failed, f"{len(failed)} failed: {set(failed)}")
@@ -214,7 +221,8 @@ def report(data: Path, answers: list[Answer], labels: list[str], at_least: float
     if digest not in {source["sha256"] for source in manifest["data"]}:
         console.print("  the package knows nothing of this file: labels are not compared")
         return holds
-    digits = "".join(str(manifest["labels"].index(answer.label)) for answer in answers)
+    indices = {label: str(index) for index, label in enumerate(manifest["labels"])}
+    digits = "".join(indices.get(answer.label, "?") for answer in answers)
     found = hashlib.sha256(digits.encode()).hexdigest()
     evaluated = {metrics.get("labels_sha256") for metrics in manifest["metrics"].values()}
     return holds & check("labels are those of the evaluation", found in evaluated, found[:12])

@@ -18,7 +18,7 @@ def _is_text(text: str) -> str:
 
 def _is_clean(text: str) -> str:
     if not is_clean(text):
-        raise ValueError("holds control characters or broken Unicode")
+        raise ValueError("holds a NUL character or broken Unicode")
     return text
 
 

@@ -86,7 +86,7 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
             )
         ]
         quota_redis = open_redis(
-            settings.quota_redis_url.get_secret_value(), timeout=settings.quota_timeout, retries=0
+            settings.quota_redis_url.get_secret_value(), timeout=settings.quota_timeout
         )
         stack.push_async_callback(quota_redis.aclose)
         events_redis = open_redis(

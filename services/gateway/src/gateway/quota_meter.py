@@ -23,7 +23,11 @@ from gateway.sliding_window import Decision, LocalQuota
 _log = structlog.get_logger(__name__)
 
 DECISIONS = Counter("weir_quota_decisions_total", "Decisions on quotas.", ["outcome", "counted_in"])
+FAILURES = Counter("weir_quota_store_failures_total", "Calls that Redis failed.", ["error"])
 LOCAL = Gauge("weir_quota_local", "1 while quotas are counted in this process alone.")
+
+_FAILURES_UNTIL_AWAY = 3
+"""In a row. One alone may be this process's own pause and not Redis's; it is counted locally."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +67,7 @@ class QuotaMeter:
         self._retry_interval = retry_interval
         self._clock = clock
         self._away = False
+        self._failures = 0
         self._retry_at = 0.0
 
     async def charge(self, client: Client, cost: int) -> Charge:
@@ -97,7 +102,7 @@ class QuotaMeter:
         try:
             await self._shared.refund(*arguments)
         except (RedisError, OSError) as error:
-            await self._note_away(error)
+            self._note_failure(error)
 
     async def _charge_shared(self, client: Client, cost: int) -> Charge | None:
         """None when Redis is away."""
@@ -109,8 +114,9 @@ class QuotaMeter:
         try:
             decision = await self._shared.spend(client.client_id, client.quotas, cost)
         except (RedisError, OSError) as error:
-            await self._note_away(error)
+            self._note_failure(error)
             return None
+        self._failures = 0
         if self._away:
             self._away = False
             LOCAL.set(0)
@@ -132,10 +138,13 @@ class QuotaMeter:
         decision = self._local.spend(client.client_id, shares, cost)
         return Charge(client.client_id, shares, cost, decision, local=True)
 
-    async def _note_away(self, error: Exception) -> None:
+    def _note_failure(self, error: Exception) -> None:
+        FAILURES.labels(type(error).__name__).inc()
+        self._failures += 1
+        if self._failures < _FAILURES_UNTIL_AWAY:
+            return
         self._retry_at = self._clock() + self._retry_interval
         if not self._away:
             self._away = True
             LOCAL.set(1)
             _log.warning("quota_store_away", error=type(error).__name__)
-        await self._shared.drop_idle_connections()

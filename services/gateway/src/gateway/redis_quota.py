@@ -132,10 +132,6 @@ class RedisQuota:
         """
         await self._redis.ping()
 
-    async def drop_idle_connections(self) -> None:
-        """Closes what the pool keeps: after a restart of Redis each of them is dead."""
-        await self._redis.connection_pool.disconnect(inuse_connections=False)
-
 
 def _keys(key: str, policies: Sequence[QuotaPolicy]) -> list[str]:
     # The braces put a client's keys into one slot of a Redis Cluster.

@@ -5,8 +5,9 @@ from collections.abc import Sequence
 
 from servicekit.errors import FieldViolation, InvalidInput
 
-# Control characters but tab, line feed and carriage return; halves of a surrogate pair.
-_NO_TEXT = re.compile(r"[\x00-\x08\x0b\x0c\x0e-\x1f\x7f\ud800-\udfff]")
+# NUL, which PostgreSQL takes in no text either, and halves of a surrogate pair. Other control
+# characters are rare in what people paste, and harmless.
+_NO_TEXT = re.compile(r"[\x00\ud800-\udfff]")
 
 
 def is_clean(text: str) -> bool:
@@ -17,7 +18,7 @@ def is_clean(text: str) -> bool:
 def fault_of(text: str) -> str | None:
     """Why no model takes the text; None when it is fine."""
     if not is_clean(text):
-        return "holds control characters or broken Unicode"
+        return "holds a NUL character or broken Unicode"
     if not text or text.isspace():
         return "is blank"
     return None
