@@ -8,7 +8,7 @@ import pytest
 import pytest_asyncio
 from google.protobuf.message import Message
 from opentelemetry.sdk.trace import TracerProvider
-from sqlalchemy import text
+from sqlalchemy import func, select, text
 
 from prediction_log.database import Database, database_url
 from prediction_log.event_decoding import Decode, decode_prediction
@@ -59,7 +59,9 @@ class LogUnderTest:
             await connection.execute(text(statement))
 
     async def count(self, table: str) -> int:
-        return int((await self.rows(f"SELECT count(*) AS n FROM {table}"))[0]["n"])
+        query = select(func.count()).select_from(METADATA.tables[table])
+        async with self.database.transaction() as connection:
+            return await connection.scalar(query) or 0
 
 
 class Facts:

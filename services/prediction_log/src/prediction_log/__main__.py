@@ -3,14 +3,13 @@
 import argparse
 import asyncio
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
-from typing import TypeVar
+from typing import Any
 
 import httpx
 import structlog
 from opentelemetry.sdk.trace import TracerProvider
-from pydantic import ValidationError
 from redis.asyncio import Redis
 
 from prediction_log.database import Database, database_url
@@ -38,8 +37,8 @@ from servicekit.event_stream import EventConsumer, EventPublisher
 from servicekit.grpc_server import GrpcServer
 from servicekit.identifiers import new_id
 from servicekit.lifecycle import every, run_until_stopped
-from servicekit.logs import configure_logs
 from servicekit.redis_client import open_redis
+from servicekit.startup import describe_settings, run_service
 from servicekit.telemetry import configure_tracing, serve_metrics
 from weir.predictions.v1 import predictions_pb2_grpc
 
@@ -50,7 +49,6 @@ _MIGRATE_WAIT = 30.0
 _ISSUER_TIMEOUT = 2.0
 _CHORES = 2
 """Connections for looking at the schema and for making partitions."""
-_SettingsT = TypeVar("_SettingsT", bound=DatabaseSettings)
 
 
 async def serve(settings: Settings) -> None:
@@ -88,7 +86,7 @@ async def serve(settings: Settings) -> None:
         async with server:
             await run_until_stopped(
                 every(settings.database_check_interval, watch.look),
-                _work(settings, watch, redis, writing, decoders, tracer_provider),
+                *_work(settings, watch, redis, writing, decoders, tracer_provider),
             )
     await redis.aclose()
     await reading.close()
@@ -96,37 +94,55 @@ async def serve(settings: Settings) -> None:
     tracer_provider.shutdown()
 
 
-async def _work(
+async def migrate(settings: DatabaseSettings) -> None:
+    """Brings the database to the newest schema.
+
+    Raises:
+        DatabaseAway: it cannot be reached.
+    """
+    url = database_url(settings.database_url.get_secret_value())
+    await upgrade(url, wait=_MIGRATE_WAIT)
+    _log.info("migrated", revision=schema_revisions()[-1])
+
+
+def _work(
     settings: Settings,
     watch: SchemaWatch,
     redis: Redis,
     database: Database,
     decoders: Mapping[str, Decode],
     tracer_provider: TracerProvider,
-) -> None:
-    """Consumes every stream and does the chores, from the time on that the schema is there."""
-    await watch.ready.wait()
+) -> list[Coroutine[Any, Any, None]]:
+    """The consumers and the chores; they begin when the schema is there."""
     store = RecordStore(database)
     tracer = tracer_provider.get_tracer(_NAME)
     stream_watch = StreamWatch(redis, list(decoders), settings.consumer_group)
+    partitioned = asyncio.Event()
 
     async def look_after_partitions() -> None:
         await keep_partitions(database, datetime.now(UTC), settings.partitions_ahead)
+        partitioned.set()
 
-    await look_after_partitions()
-    async with asyncio.TaskGroup() as group:
-        group.create_task(every(settings.partition_interval, look_after_partitions))
-        group.create_task(every(settings.trim_interval, stream_watch.look))
-        for stream, decode in decoders.items():
-            consumer = EventConsumer(
-                redis,
-                stream=stream,
-                group=settings.consumer_group,
-                consumer=settings.instance,
-                batch_size=settings.batch_size,
-            )
-            recorder = Recorder(stream, decode, store, InsertSpans(tracer, stream))
-            group.create_task(consumer.run(recorder.record))
+    async def consume(stream: str, decode: Decode) -> None:
+        consumer = EventConsumer(
+            redis,
+            stream=stream,
+            group=settings.consumer_group,
+            consumer=settings.instance,
+            batch_size=settings.batch_size,
+        )
+        await partitioned.wait()
+        await consumer.run(Recorder(stream, decode, store, InsertSpans(tracer, stream)).record)
+
+    async def keep_partitions_made() -> None:
+        await watch.ready.wait()
+        await every(settings.partition_interval, look_after_partitions)
+
+    return [
+        keep_partitions_made(),
+        every(settings.trim_interval, stream_watch.look),
+        *(consume(stream, decode) for stream, decode in decoders.items()),
+    ]
 
 
 def _decoders(settings: Settings) -> dict[str, Decode]:
@@ -154,54 +170,14 @@ def main() -> int:
     """Runs a command; returns the process's exit code."""
     parser = argparse.ArgumentParser(
         prog=_NAME,
-        description="Writes every event to PostgreSQL and answers for the predictions. Settings "
-        "come from the environment: WEIR_DATABASE_URL, WEIR_EVENTS_REDIS_URL, WEIR_GRPC_ADDRESS, …",
+        description="Writes every event to PostgreSQL and answers for the predictions.",
+        epilog=describe_settings(Settings),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("command", nargs="?", choices=["serve", "migrate"], default="serve")
-    configure_logs(_NAME, "", "info")
-    return _migrate() if parser.parse_args().command == "migrate" else _serve()
-
-
-def _serve() -> int:
-    settings = _read(Settings)
-    if settings is None:
-        return 1
-    try:
-        asyncio.run(serve(settings))
-    except OSError as error:
-        _log.error("cannot_start", reason=str(error))
-        return 1
-    return 0
-
-
-def _migrate() -> int:
-    settings = _read(DatabaseSettings)
-    if settings is None:
-        return 1
-    url = database_url(settings.database_url.get_secret_value())
-    try:
-        asyncio.run(upgrade(url, wait=_MIGRATE_WAIT))
-    except DatabaseAway as error:
-        _log.error("cannot_migrate", reason=str(error))
-        return 1
-    _log.info("migrated", revision=schema_revisions()[-1])
-    return 0
-
-
-def _read(read: Callable[[], _SettingsT]) -> _SettingsT | None:
-    """The settings, and the logs as they say; None when they are wrong, which is logged."""
-    try:
-        settings = read()
-    except ValidationError as error:
-        # Not the values: one of them may hold a password.
-        faults = {
-            "WEIR_" + "_".join(map(str, fault["loc"])).upper(): fault["msg"]
-            for fault in error.errors(include_input=False)
-        }
-        _log.error("settings_invalid", faults=faults)
-        return None
-    configure_logs(_NAME, settings.instance, settings.log_level)
-    return settings
+    if parser.parse_args().command == "migrate":
+        return run_service(_NAME, DatabaseSettings, migrate, expected=(DatabaseAway,))
+    return run_service(_NAME, Settings, serve)
 
 
 if __name__ == "__main__":

@@ -46,8 +46,8 @@ class Database:
     """A bounded pool of connections.
 
     Args:
-        statement_timeout: longest that a statement may run, seconds. Nothing here takes more than
-            a second longer, whatever the server does.
+        statement_timeout: longest that a statement may run, seconds. A transaction as a whole gets
+            a second more, and ends within another two if the server is frozen.
         statement_cache_size: 0 behind a PgBouncer that pools transactions.
     """
 

@@ -94,4 +94,9 @@ async def _make_partition(database: Database, start: datetime, end: datetime) ->
 
 
 async def _exists(connection: AsyncConnection, table: str) -> bool:
-    return await connection.scalar(select(func.to_regclass(table))) is not None
+    # Not to_regclass: it may remember, from before the lock, that there was no such table.
+    found = text(
+        "SELECT 1 FROM pg_class "
+        "WHERE relname = :table AND relnamespace = current_schema::regnamespace"
+    )
+    return await connection.scalar(found, {"table": table}) is not None

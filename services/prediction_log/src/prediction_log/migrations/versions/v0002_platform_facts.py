@@ -65,7 +65,7 @@ def upgrade() -> None:
         sa.Column("reason", sa.String(128)),
         _recorded_at(),
         sa.PrimaryKeyConstraint("id", name="pk_audit_log"),
-        sa.CheckConstraint("outcome IN ('allowed', 'refused')", name="ck_audit_log_outcome"),
+        sa.CheckConstraint("outcome IN ('allowed', 'refused')", name="outcome"),
     )
 
 
