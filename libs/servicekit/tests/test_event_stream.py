@@ -116,6 +116,23 @@ async def test_lasting_failure_is_logged_when_it_begins_and_when_it_ends(redis: 
     assert collector.values == ["one"]
 
 
+async def test_trickle_is_gathered_into_one_batch(redis: Redis) -> None:
+    batches: list[int] = []
+
+    async def handle(events: Sequence[Event]) -> None:
+        batches.append(len(events))
+
+    gathering = EventConsumer(redis, stream=STREAM, group="g", consumer="a", gather=1.0)
+    await publish(redis, "one")
+    running = asyncio.create_task(gathering.run(handle))
+    await until(lambda: batches == [1])
+    for value in ("two", "three", "four"):
+        await publish(redis, value)
+    await until(lambda: len(batches) > 1)
+    running.cancel()
+    assert batches == [1, 3]
+
+
 async def test_batch_of_a_dead_member_is_claimed(redis: Redis) -> None:
     await publish(redis, "one")
     dead = Collector()

@@ -140,7 +140,6 @@ class Service:
             measurements_stream=MEASUREMENTS,
             window_rows=window_rows,
             kept_versions=kept_versions,
-            store_interval=0,
         )
         self.predictions = self.consumer(PREDICTIONS)
         self.feedback = self.consumer(FEEDBACK)

@@ -91,6 +91,8 @@ class EventConsumer:
         redis: a client whose socket timeout is longer than `block`.
         consumer: unique within the group and the same after a restart.
         block: longest wait for new entries, seconds.
+        gather: seconds to wait after a batch that was not full, so that under a steady trickle the
+            next one holds more than one entry.
     """
 
     def __init__(
@@ -103,6 +105,7 @@ class EventConsumer:
         batch_size: int = 500,
         block: float = 1.0,
         claim_after: float = 60.0,
+        gather: float = 0.0,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._redis = redis
@@ -112,6 +115,7 @@ class EventConsumer:
         self._batch_size = batch_size
         self._block_ms = int(block * 1000)
         self._claim_after = claim_after
+        self._gather = gather
         self._clock = clock
         self._next_claim = 0.0
         self._own_pending = True
@@ -127,10 +131,12 @@ class EventConsumer:
         failure = ""
         while True:
             try:
-                await self.consume_once(handle)
+                handled = await self.consume_once(handle)
                 if failure:
                     _log.info("consume_recovered", stream=self._stream, group=self._group)
                 pause, failure = 0.0, ""
+                if 0 < handled < self._batch_size:
+                    await asyncio.sleep(self._gather)
             except Exception as error:
                 if _lost_group(error):
                     self._group_ready = False

@@ -68,7 +68,6 @@ async def serve(settings: Settings) -> None:
             measurements_stream=settings.measurements_stream,
             window_rows=settings.drift_window_rows,
             kept_versions=settings.drift_kept_versions,
-            store_interval=settings.drift_store_interval,
         )
         reporter = Reporter(store, references, clock=_now, **windows)
         streams = (*settings.predictions_streams, settings.feedback_stream)
@@ -90,10 +89,12 @@ async def serve(settings: Settings) -> None:
         await stack.enter_async_context(server)
         await run_until_stopped(
             *(
-                _consumer(reading_redis, stream).run(partial(monitor.take_predictions, stream))
+                _consumer(settings, reading_redis, stream).run(
+                    partial(monitor.take_predictions, stream)
+                )
                 for stream in settings.predictions_streams
             ),
-            _consumer(reading_redis, settings.feedback_stream).run(
+            _consumer(settings, reading_redis, settings.feedback_stream).run(
                 partial(monitor.take_feedback, settings.feedback_stream)
             ),
             every(_HEALTH_INTERVAL, Availability(store, server).check),
@@ -101,7 +102,7 @@ async def serve(settings: Settings) -> None:
         )
 
 
-def _consumer(redis: Redis, stream: str) -> EventConsumer:
+def _consumer(settings: Settings, redis: Redis, stream: str) -> EventConsumer:
     return EventConsumer(
         redis,
         stream=stream,
@@ -109,6 +110,7 @@ def _consumer(redis: Redis, stream: str) -> EventConsumer:
         consumer=CONSUMER,
         batch_size=BATCH_SIZE,
         block=_BLOCK,
+        gather=settings.drift_store_interval,
     )
 
 

@@ -61,7 +61,6 @@ class Monitor:
     Args:
         window_rows: rows at which a window that begins now will close.
         kept_versions: model versions of which state is kept.
-        store_interval: shortest time between two stores of a stream that is not behind, seconds.
     """
 
     def __init__(
@@ -73,7 +72,6 @@ class Monitor:
         measurements_stream: str,
         window_rows: int,
         kept_versions: int,
-        store_interval: float,
     ) -> None:
         self._store = store
         self._publisher = publisher
@@ -81,7 +79,6 @@ class Monitor:
         self._measurements_stream = measurements_stream
         self._window_rows = window_rows
         self._kept_versions = kept_versions
-        self._store_interval = store_interval
         self._one_at_a_time = asyncio.Lock()
 
     async def take_predictions(self, stream: str, events: Sequence[Event]) -> None:
@@ -125,8 +122,6 @@ class Monitor:
                 stream, fresh[-1].entry_id, batch.versions, batch.states, forgotten
             )
         _account(stream, len(facts), skipped, batch.closed)
-        if len(events) < BATCH_SIZE:
-            await asyncio.sleep(self._store_interval)
 
     def _fold_prediction(self, batch: _Batch, entry_id: str, prediction: PredictionFacts) -> None:
         about = prediction.about

@@ -66,6 +66,13 @@ class Settings(
     batch_size: int = Field(
         default=500, ge=1, le=10_000, description="Most events of a stream in one transaction."
     )
+    batch_gather: float = Field(
+        default=0.05,
+        ge=0,
+        le=1,
+        description="Pause after a batch that was not full, seconds: a steady trickle of events "
+        "should not cost a transaction each.",
+    )
     trim_interval: float = Field(
         default=10.0,
         gt=0,
