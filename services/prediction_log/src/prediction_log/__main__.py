@@ -130,6 +130,7 @@ def _work(
             group=settings.consumer_group,
             consumer=settings.instance,
             batch_size=settings.batch_size,
+            gather=settings.batch_gather,
         )
         await partitioned.wait()
         await consumer.run(Recorder(stream, decode, store, InsertSpans(tracer, stream)).record)
