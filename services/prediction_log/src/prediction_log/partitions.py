@@ -21,7 +21,7 @@ _PARENT = PREDICTION_LOGS.name
 
 def first_id_at(moment: datetime) -> UUID:
     """The smallest UUIDv7 of that millisecond, or less: no id made later sorts before it."""
-    milliseconds = int(moment.timestamp() * 1000)
+    milliseconds = max(0, int(moment.timestamp() * 1000))
     return UUID(int=milliseconds << 80)
 
 

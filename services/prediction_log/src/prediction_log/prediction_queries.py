@@ -13,7 +13,7 @@ from sqlalchemy import (
     select,
     true,
 )
-from sqlalchemy.dialects.postgresql import array
+from sqlalchemy.dialects.postgresql import array, distinct_on
 
 from prediction_log.database import Database
 from prediction_log.domain import (
@@ -127,7 +127,7 @@ def _stats(tenant: str, matching: PredictionFilter) -> Select[Any]:
     corrected = (
         select(_F.prediction_id, _F.correct_label)
         .where(_F.tenant == tenant, _F.correct_label.is_not(None))
-        .distinct(_F.prediction_id)
+        .ext(distinct_on(_F.prediction_id))
         .order_by(_F.prediction_id, _F.id.desc())
         .subquery()
     )
@@ -151,7 +151,8 @@ def _stats(tenant: str, matching: PredictionFilter) -> Select[Any]:
         .subquery()
     )
     labels = select(func.jsonb_object_agg(counted.c.label, counted.c.number)).scalar_subquery()
-    return select(overall, judged, labels.label("labels"))
+    both = overall.join(judged, true())
+    return select(overall, judged, labels.label("labels")).select_from(both)
 
 
 def _logged(row: RowMapping) -> LoggedPrediction:
