@@ -7,10 +7,8 @@ import signal
 import socket
 import subprocess
 import sys
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -29,28 +27,6 @@ from weir.drift.v1 import drift_pb2_grpc
 
 PREDICTIONS = "weir:predictions:0"
 WriteReference = Callable[..., Path]
-
-
-@pytest.fixture(scope="module")
-def jwks_url(issuer: FakeIssuer) -> Iterator[str]:
-    keys = json.dumps(issuer.jwks()).encode()
-
-    class Answer(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(keys)
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    server = HTTPServer(("127.0.0.1", 0), Answer)
-    thread = threading.Thread(target=server.serve_forever)
-    thread.start()
-    yield f"http://127.0.0.1:{server.server_port}/jwks.json"
-    server.shutdown()
-    thread.join()
-    server.server_close()
 
 
 class Process:

@@ -72,7 +72,7 @@ class FakeInference(inference_pb2_grpc.InferenceServiceServicer):
             "table": inference.Model(name="table", task="tabular-classification"),
         }
 
-    async def Predict(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def Predict(self, request: Any, context: Any) -> Any:
         await self.predicts.note(request)
         return inference.PredictResponse(
             outcomes=[
@@ -83,11 +83,11 @@ class FakeInference(inference_pb2_grpc.InferenceServiceServicer):
             ]
         )
 
-    async def ListModels(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def ListModels(self, request: Any, context: Any) -> Any:
         await self.reads.note(request)
         return inference.ListModelsResponse(models=self.models.values())
 
-    async def GetModel(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def GetModel(self, request: Any, context: Any) -> Any:
         await self.reads.note(request)
         if request.model not in self.models:
             raise NotFound("Not loaded.", reason="MODEL_NOT_FOUND")
@@ -131,21 +131,21 @@ class FakePredictionLog(predictions_pb2_grpc.PredictionLogServiceServicer):
         self.next_cursor = ""
         self.stats = predictions.GetStatsResponse()
 
-    async def GetPrediction(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def GetPrediction(self, request: Any, context: Any) -> Any:
         await self.calls.note(request)
         return predictions.GetPredictionResponse(prediction=self.prediction)
 
-    async def ListPredictions(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def ListPredictions(self, request: Any, context: Any) -> Any:
         await self.calls.note(request)
         return predictions.ListPredictionsResponse(
             predictions=[self.prediction], next_cursor=self.next_cursor
         )
 
-    async def GetStats(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def GetStats(self, request: Any, context: Any) -> Any:
         await self.calls.note(request)
         return self.stats
 
-    async def RecordFeedback(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def RecordFeedback(self, request: Any, context: Any) -> Any:
         await self.calls.note(request)
         return predictions.RecordFeedbackResponse(feedback_id="feedback-1")
 
@@ -155,7 +155,7 @@ class FakeDrift(drift_pb2_grpc.DriftServiceServicer):
         self.calls = Recorder()
         self.report = drift_pb2.Report(model="sentiment", model_version="1")
 
-    async def GetReport(self, request: Any, context: Any) -> Any:  # noqa: N802
+    async def GetReport(self, request: Any, context: Any) -> Any:
         await self.calls.note(request)
         return drift_pb2.GetReportResponse(report=self.report)
 

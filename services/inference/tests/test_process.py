@@ -7,9 +7,7 @@ import subprocess
 import sys
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 
 import grpc
 import pytest
@@ -24,23 +22,6 @@ from weir.inference.v1 import inference_pb2 as pb
 from weir.inference.v1 import inference_pb2_grpc
 
 Recorded = Callable[[], Awaitable[list[events_pb2.PredictionRecorded]]]
-
-
-@contextmanager
-def published_keys(issuer: FakeIssuer) -> Iterator[str]:
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self) -> None:
-            self.send_response(200)
-            self.end_headers()
-            self.wfile.write(json.dumps(issuer.jwks()).encode())
-
-        def log_message(self, *_: object) -> None:
-            pass
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_port}/"
-        server.shutdown()
 
 
 @contextmanager
@@ -59,30 +40,34 @@ def running(environment: dict[str, str]) -> Iterator[subprocess.Popen[str]]:
 
 
 async def test_process_serves_records_and_stops_cleanly(
-    tmp_path: Path, packages: Path, issuer: FakeIssuer, redis_server: Store, recorded: Recorded
+    tmp_path: Path,
+    packages: Path,
+    issuer: FakeIssuer,
+    jwks_url: str,
+    redis_server: Store,
+    recorded: Recorded,
 ) -> None:
     address = f"unix:{tmp_path}/inference.sock"
-    with published_keys(issuer) as jwks_url:
-        environment = {
-            "WEIR_GRPC_ADDRESS": address,
-            "WEIR_ISSUER": ISSUER,
-            "WEIR_JWKS_URL": jwks_url,
-            "WEIR_EVENTS_REDIS_URL": redis_server.url,
-            "WEIR_MODEL_REPOSITORY": str(packages),
-        }
-        with running(environment) as process:
-            async with grpc.aio.insecure_channel(address) as channel:
-                await until(lambda: _serving(channel), within=30)
-                stub = inference_pb2_grpc.InferenceServiceStub(channel)
-                token = issuer.token("models:predict")
-                response = await stub.Predict(
-                    pb.PredictRequest(model="sentiment", items=[pb.PredictItem(text="good")]),
-                    metadata=(("authorization", f"Bearer {token}"),),
-                )
-            assert response.outcomes[0].prediction.label == "positive"
-            assert len(await recorded()) == 1
-            process.send_signal(signal.SIGTERM)
-            output, _ = process.communicate(timeout=15)
+    environment = {
+        "WEIR_GRPC_ADDRESS": address,
+        "WEIR_ISSUER": ISSUER,
+        "WEIR_JWKS_URL": jwks_url,
+        "WEIR_EVENTS_REDIS_URL": redis_server.url,
+        "WEIR_MODEL_REPOSITORY": str(packages),
+    }
+    with running(environment) as process:
+        async with grpc.aio.insecure_channel(address) as channel:
+            await until(lambda: _serving(channel), within=30)
+            stub = inference_pb2_grpc.InferenceServiceStub(channel)
+            token = issuer.token("models:predict")
+            response = await stub.Predict(
+                pb.PredictRequest(model="sentiment", items=[pb.PredictItem(text="good")]),
+                metadata=(("authorization", f"Bearer {token}"),),
+            )
+        assert response.outcomes[0].prediction.label == "positive"
+        assert len(await recorded()) == 1
+        process.send_signal(signal.SIGTERM)
+        output, _ = process.communicate(timeout=15)
     assert process.returncode == 0, output
     events = [json.loads(line)["event"] for line in output.splitlines()]
     assert {"model_loaded", "grpc_listening", "grpc_call", "stop_requested"} <= set(events)

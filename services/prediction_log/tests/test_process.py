@@ -1,5 +1,6 @@
 """The service as a process of its own, with stores that come and go."""
 
+import asyncio
 import json
 import os
 import signal
@@ -12,11 +13,13 @@ from typing import Any
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from opentelemetry.sdk.trace import TracerProvider
 from redis.asyncio import Redis
 
 from servicekit.event_stream import EventPublisher
 from testkit.issuer import ISSUER, FakeIssuer
-from testkit.stores import Store
+from testkit.otlp import OtlpReceiver, ReceivedSpan
+from testkit.stores import PostgresStore, Store, running_postgres
 from testkit.waiting import until
 from weir.predictions.v1 import predictions_pb2 as pb
 from weir.predictions.v1 import predictions_pb2_grpc
@@ -126,3 +129,173 @@ async def test_process_writes_what_is_published_answers_and_stops_cleanly(
     }
     assert not any(entry["level"] in ("error", "warning") for entry in service.log)
     assert token not in json.dumps(service.log)
+
+
+async def test_one_request_is_one_trace(
+    log: Any, facts: Any, redis: Redis, launch: Launch, otlp_receiver: OtlpReceiver
+) -> None:
+    service = launch(log.url, WEIR_OTLP_ENDPOINT=otlp_receiver.endpoint)
+    await until(service.serving, within=30)
+    tracer = TracerProvider(shutdown_on_exit=False).get_tracer("publisher")
+    with tracer.start_as_current_span("publish") as span:
+        await EventPublisher(redis).publish(STREAM, [facts.prediction()])
+    context = span.get_span_context()
+
+    def arrived(spans: list[ReceivedSpan]) -> bool:
+        return any(each.name == "prediction_log.insert" for each in spans)
+
+    spans = await asyncio.to_thread(otlp_receiver.wait_for, arrived)
+    (insert,) = [each for each in spans if each.name == "prediction_log.insert"]
+    assert insert.service == "prediction_log"
+    assert insert.trace_id == format(context.trace_id, "032x")
+    assert insert.parent_id == format(context.span_id, "016x")
+
+
+async def test_process_that_is_killed_loses_nothing(
+    log: Any, facts: Any, redis: Redis, launch: Launch
+) -> None:
+    publisher = EventPublisher(redis)
+    published = 0
+    for _ in range(2):
+        service = launch(log.url, WEIR_BATCH_SIZE="20")
+        await until(service.serving, within=30)
+        for _ in range(20):
+            await publisher.publish(STREAM, [facts.prediction() for _ in range(25)])
+            published += 25
+        service.process.kill()
+        service.process.wait()
+    service = launch(log.url)
+
+    async def written() -> bool:
+        return bool(await log.count("prediction_logs") == published)
+
+    await until(written, within=30)
+    assert await log.count("dead_letters") == 0
+
+
+async def test_unmigrated_database_is_waited_for_without_consuming(
+    postgres_server: PostgresStore,
+    open_log: Callable[..., Any],
+    facts: Any,
+    redis: Redis,
+    launch: Launch,
+) -> None:
+    url = await asyncio.to_thread(postgres_server.create_database)
+    service = launch(url)
+    await until(lambda: service.logged("database_not_migrated") == 1, within=30)
+    await EventPublisher(redis).publish(STREAM, [facts.prediction()])
+    assert await service.not_serving()
+    assert not await redis.xinfo_groups(STREAM)
+    migration = launch(url, "migrate")
+    assert await asyncio.to_thread(migration.process.wait, 60) == 0
+    await until(service.serving, within=30)
+    migrated = open_log(url)
+
+    async def written() -> bool:
+        return bool(await migrated.count("prediction_logs") == 1)
+
+    await until(written, within=10)
+    assert service.logged("database_not_migrated") == 1
+
+
+def process_tree(pid: int) -> list[int]:
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(each for child in children for each in process_tree(int(child)))]
+
+
+async def test_database_may_stop_freeze_and_come_back(
+    tmp_path: Path,
+    open_log: Callable[..., Any],
+    facts: Any,
+    redis: Redis,
+    launch: Launch,
+    issuer: FakeIssuer,
+) -> None:
+    (tmp_path / "postgres").mkdir()
+    with running_postgres(tmp_path / "postgres") as server:
+        url = await asyncio.to_thread(server.create_database)
+        migration = launch(url, "migrate")
+        assert await asyncio.to_thread(migration.process.wait, 60) == 0
+        service = launch(url, WEIR_DATABASE_QUERY_TIMEOUT="1", WEIR_DATABASE_WRITE_TIMEOUT="1")
+        await until(service.serving, within=30)
+        log = open_log(url)
+        publisher = EventPublisher(redis)
+        published = 0
+
+        async def publish() -> None:
+            nonlocal published
+            for _ in range(10):
+                await publisher.publish(STREAM, [facts.prediction() for _ in range(10)])
+                published += 10
+
+        async def written() -> bool:
+            return bool(await log.count("prediction_logs") == published)
+
+        await publish()
+        await until(written)
+
+        await asyncio.to_thread(server.stop)
+        await publish()
+        await until(service.not_serving)
+        await publish()
+        await asyncio.to_thread(server.start_ready)
+        await publish()
+        await until(written, within=20)
+        await until(service.serving)
+
+        # A frozen server takes connections and never answers.
+        assert server.pid is not None
+        frozen = process_tree(server.pid)
+        for pid in frozen:
+            os.kill(pid, signal.SIGSTOP)
+        try:
+            await publish()
+            await until(service.not_serving, within=20)
+            async with grpc.aio.insecure_channel(service.address) as channel:
+                stub = predictions_pb2_grpc.PredictionLogServiceStub(channel)
+                token = issuer.token("predictions:read")
+                with pytest.raises(grpc.aio.AioRpcError) as caught:
+                    await stub.ListPredictions(
+                        pb.ListPredictionsRequest(),
+                        metadata=(("authorization", f"Bearer {token}"),),
+                        timeout=8,
+                    )
+            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
+        finally:
+            for pid in frozen:
+                os.kill(pid, signal.SIGCONT)
+        await until(written, within=20)
+        await until(service.serving)
+        assert await log.count("dead_letters") == 0
+        assert await asyncio.to_thread(service.stop) == 0
+        await log.database.close()
+    assert service.logged("database_away") == 2
+    # Once for each of the two outages; a third where the way of failing changed.
+    assert 2 <= service.logged("consume_failed") <= 3
+    assert not any("traceback" in json.dumps(entry).lower() for entry in service.log)
+
+
+async def test_stopping_while_the_database_is_away_is_clean(tmp_path: Path, launch: Launch) -> None:
+    service = launch(f"postgresql://nobody@/weir?host={tmp_path}")
+    await until(lambda: service.logged("database_away") == 1, within=30)
+    assert await service.not_serving()
+    assert await asyncio.to_thread(service.stop) == 0
+
+
+@pytest.mark.parametrize(
+    ("environment", "complaint"),
+    [
+        ({"WEIR_DATABASE_URL": "mysql://root:hunter2@db/weir"}, "database_url"),
+        ({"WEIR_DATABASE_URL": "hunter2"}, "database_url"),
+        ({"WEIR_BATCH_SIZE": "0"}, "batch_size"),
+        ({"WEIR_METRICS_ADDRESS": "198.51.100.1:1"}, "cannot_start"),
+    ],
+)
+def test_wrong_setting_ends_the_process_with_one_clear_line(
+    launch: Launch, environment: dict[str, str], complaint: str
+) -> None:
+    service = launch("postgresql://nobody@localhost/weir", **environment)
+    assert service.process.wait(30) == 1
+    (line,) = service.log
+    assert complaint in json.dumps(line)
+    assert "hunter2" not in json.dumps(line)

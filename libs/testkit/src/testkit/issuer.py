@@ -1,6 +1,11 @@
 """An issuer of access tokens whose every claim a test can bend."""
 
+import json
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 from uuid import uuid4
 
@@ -49,3 +54,26 @@ class FakeIssuer:
         content = {name: value for name, value in content.items() if value is not None}
         head = {"alg": "ES256", "typ": "at+jwt", "kid": self.key.kid} | (header or {})
         return jwt.encode(head, content, self.key)
+
+
+@contextmanager
+def published_keys(issuer: FakeIssuer) -> Iterator[str]:
+    """Serves the issuer's JWK set over HTTP; gives its URL."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(json.dumps(issuer.jwks()).encode())
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/jwks.json"
+        finally:
+            server.shutdown()
+            thread.join()

@@ -6,7 +6,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
-from testkit.issuer import FakeIssuer
+from testkit.issuer import FakeIssuer, published_keys
 from testkit.otlp import OtlpReceiver, running_receiver
 from testkit.stores import PostgresStore, Store, running_postgres, running_redis
 
@@ -15,6 +15,13 @@ from testkit.stores import PostgresStore, Store, running_postgres, running_redis
 def issuer() -> FakeIssuer:
     """Signs access tokens for `testkit.issuer.ISSUER` and `AUDIENCE`."""
     return FakeIssuer()
+
+
+@pytest.fixture(scope="session")
+def jwks_url(issuer: FakeIssuer) -> Iterator[str]:
+    """Where the issuer's keys can be fetched."""
+    with published_keys(issuer) as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
