@@ -8,7 +8,7 @@ PROTOS = $(wildcard protos/*/*/*.proto protos/*/*/*/*.proto)
 STUBS = libs/contracts/src
 
 .DEFAULT_GOAL := help
-.PHONY: help python run replay status test lint fmt protos lock clean
+.PHONY: help python trace run replay status test lint fmt protos lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
@@ -19,6 +19,9 @@ run: python ## Start the whole platform on http://127.0.0.1:8080 (WEIR_PORT, WEI
 
 status: python ## Say which processes of the running platform are up
 	@.venv/bin/python -m weir_local status
+
+trace: python ## Show the newest prediction's trace, or that of ID=X-Trace-ID
+	@.venv/bin/python -m weir_local trace $(ID)
 
 test: python ## Run every test, with coverage
 	@$(PYTHON) tests/run

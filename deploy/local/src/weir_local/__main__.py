@@ -10,8 +10,16 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.console import Console
 
-from weir_local.home import Home, HomeError, locked_home, processes_file, write_json
+from weir_local.home import (
+    Home,
+    HomeError,
+    locked_home,
+    processes_file,
+    trace_file,
+    write_json,
+)
 from weir_local.identity import IdentityError, ensure_identity
 from weir_local.platform_parts import Endpoints, endpoints_of, service_parts, store_parts
 from weir_local.probes import read_health, why_port_is_taken
@@ -24,6 +32,7 @@ from weir_local.supervisor import (
     Supervisor,
     end_of_log,
 )
+from weir_local.traces import spans_of, tree_of
 
 _HEALTHY_TIMEOUT = 60.0
 _KILLED = 130
@@ -82,6 +91,26 @@ def status(
             )
     healthy = content["running"] and all(process["running"] for process in content["processes"])
     raise typer.Exit(0 if healthy else 1)
+
+
+@app.command()
+def trace(
+    trace_id: Annotated[
+        str | None, typer.Argument(help="X-Trace-ID of an answer; the newest prediction's if none.")
+    ] = None,
+    home: HomeOption = Path(".weir"),
+) -> None:
+    """Show where a request went and how long each step took."""
+    file = trace_file(home)
+    try:
+        spans = spans_of(file, trace_id)
+    except OSError as error:
+        typer.echo(f"no traces in {home}: {error.strerror}", err=True)
+        raise typer.Exit(1) from None
+    if not spans:
+        typer.echo(f"no such trace in {file}; spans come a second after their request", err=True)
+        raise typer.Exit(1)
+    Console().print(tree_of(spans))
 
 
 def run(home: Home, port: int, models: Path, report: Report, signals: StopSignals) -> int:

@@ -39,7 +39,7 @@ class Home:
         self.identity = path / "identity"
         self.client_file = path / "client.json"
         self.endpoints_file = path / "endpoints.json"
-        self.trace_file = path / "traces.jsonl"
+        self.trace_file = trace_file(path)
         self.processes_file = processes_file(path)
 
     def log_file(self, name: str) -> Path:
@@ -57,6 +57,11 @@ class Home:
 def processes_file(home: Path) -> Path:
     """Where a running platform says which processes it has."""
     return home / "run" / "processes.json"
+
+
+def trace_file(home: Path) -> Path:
+    """Where a platform's finished spans are."""
+    return home / "traces.jsonl"
 
 
 @contextmanager
