@@ -6,6 +6,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from testkit.otlp import OtlpReceiver, running_receiver
 from testkit.platform import Platform, running_platform
 
 REPOSITORY = Path(__file__).resolve().parent.parent
@@ -18,9 +19,19 @@ def models() -> Path:
 
 
 @pytest.fixture(scope="session")
-def platform(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[Platform]:
+def spans() -> Iterator[OtlpReceiver]:
+    """Receives the spans of the shared platform."""
+    with running_receiver() as receiver:
+        yield receiver
+
+
+@pytest.fixture(scope="session")
+def platform(
+    tmp_path_factory: pytest.TempPathFactory, models: Path, spans: OtlpReceiver
+) -> Iterator[Platform]:
     """A platform that tests share; those that break one start their own."""
-    with running_platform(tmp_path_factory.mktemp("platform"), models) as running:
+    settings = {"WEIR_OTLP_ENDPOINT": spans.endpoint}
+    with running_platform(tmp_path_factory.mktemp("platform"), models, settings) as running:
         yield running
 
 

@@ -9,10 +9,20 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any, NamedTuple
 
 import httpx
+import pytest
 
 from testkit.platform import free_port, is_alive, wait_until
+
+
+class Running(NamedTuple):
+    """A platform that `started` gave."""
+
+    process: subprocess.Popen[str]
+    home: Path
+    port: int
 
 
 @contextmanager
@@ -44,57 +54,61 @@ def wait_until_ready(process: subprocess.Popen[str], port: int) -> None:
     wait_until(ready, "healthy")
 
 
-def pids(home: Path) -> list[int]:
+def processes(home: Path) -> list[dict[str, Any]]:
     content = json.loads((home / "run" / "processes.json").read_text())
-    return [process["pid"] for process in content["processes"] if process["pid"]]
+    found: list[dict[str, Any]] = content["processes"]
+    return found
 
 
-def test_two_stand_side_by_side_and_ctrl_c_leaves_nothing(tmp_path: Path) -> None:
-    homes = [tmp_path / "one", tmp_path / "two"]
-    ports = [free_port(), free_port()]
-    with started(homes[0], ports[0]) as first, started(homes[1], ports[1]) as second:
-        for process, port in zip((first, second), ports, strict=True):
-            wait_until_ready(process, port)
-        children = [pid for home in homes for pid in pids(home)]
-        assert len(children) >= 14
-        secrets = [json.loads((home / "client.json").read_text()) for home in homes]
-        assert secrets[0]["client_secret"] != secrets[1]["client_secret"]
-        assert (homes[0] / "client.json").stat().st_mode & 0o777 == 0o600
-
-        for process, port in zip((first, second), ports, strict=True):
-            process.send_signal(signal.SIGINT)
-            output, _ = process.communicate(timeout=30)
-            assert process.returncode == 0, output
-            assert f"weir is ready at http://127.0.0.1:{port}" in output
-    assert not any(is_alive(pid) for pid in children)
-    for home in homes:
-        assert list(home.rglob("*.sock")) == []
-        assert list(home.rglob("*.pid")) == []
+def pids(home: Path) -> list[int]:
+    return [process["pid"] for process in processes(home) if process["pid"]]
 
 
-def test_busy_port_is_named_in_one_line(tmp_path: Path) -> None:
-    port = free_port()
-    with started(tmp_path / "one", port) as first:
-        wait_until_ready(first, port)
-        with started(tmp_path / "two", port) as second:
-            output, _ = second.communicate(timeout=30)
-    assert second.returncode == 1
-    (line,) = output.splitlines()
-    assert re.search(rf"port {port} is .*WEIR_PORT", line)
+def pid_of(home: Path, name: str) -> int:
+    return next(int(process["pid"]) for process in processes(home) if process["name"] == name)
 
 
-def test_killed_service_is_started_again(tmp_path: Path) -> None:
-    home, port = tmp_path / "home", free_port()
+@pytest.fixture(scope="module")
+def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
+    """One platform that runs while the others come and go."""
+    home, port = tmp_path_factory.mktemp("first"), free_port()
     with started(home, port) as process:
         wait_until_ready(process, port)
-        content = json.loads((home / "run" / "processes.json").read_text())
-        for part in content["processes"]:
-            if part["name"] in {"inference", "postgres", "events-redis"}:
-                os.kill(part["pid"], signal.SIGKILL)
-        wait_until_ready(process, port)
-        wait_until(lambda: len(set(pids(home)) - _old(content)) >= 3, "new processes")
-        wait_until_ready(process, port)
+        yield Running(process, home, port)
 
 
-def _old(content: dict[str, list[dict[str, int]]]) -> set[int]:
-    return {process["pid"] for process in content["processes"]}
+def test_busy_port_is_named_in_one_line(tmp_path: Path, first: Running) -> None:
+    with started(tmp_path, first.port) as second:
+        output, _ = second.communicate(timeout=30)
+    assert second.returncode == 1
+    (line,) = output.splitlines()
+    assert re.search(rf"port {first.port} is .*WEIR_PORT", line)
+
+
+def test_another_one_stands_beside_it_and_ctrl_c_leaves_nothing_of_it(
+    tmp_path: Path, first: Running
+) -> None:
+    port = free_port()
+    with started(tmp_path, port) as second:
+        wait_until_ready(second, port)
+        children = pids(tmp_path)
+        assert len(children) >= 7
+        client_file = tmp_path / "client.json"
+        assert client_file.stat().st_mode & 0o777 == 0o600
+        assert client_file.read_text() != (first.home / "client.json").read_text()
+
+        second.send_signal(signal.SIGINT)
+        output, _ = second.communicate(timeout=30)
+    assert second.returncode == 0, output
+    assert f"weir is ready at http://127.0.0.1:{port}" in output
+    assert not any(is_alive(pid) for pid in children)
+    assert [*tmp_path.rglob("*.sock"), *tmp_path.rglob("*.pid")] == []
+    wait_until_ready(first.process, first.port)
+
+
+def test_killed_processes_are_started_again(first: Running) -> None:
+    before = pids(first.home)
+    for name in ("inference", "postgres", "events-redis"):
+        os.kill(pid_of(first.home, name), signal.SIGKILL)
+    wait_until(lambda: len(set(pids(first.home)) - set(before)) >= 3, "new processes")
+    wait_until_ready(first.process, first.port)

@@ -4,31 +4,29 @@ import json
 import subprocess
 import sys
 from collections.abc import Iterator
-from pathlib import Path
 
 import httpx
 import pytest
 
-from testkit.platform import Platform, running_platform
+from testkit.platform import Platform
 
 LIMIT = 10
 
 
-@pytest.fixture(scope="module")
-def frugal(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[httpx.Client]:
+@pytest.fixture
+def frugal(platform: Platform) -> Iterator[httpx.Client]:
     """A client that may predict ten items in an hour."""
-    with running_platform(tmp_path_factory.mktemp("quota"), models) as platform:
-        credentials = create_client(platform)
-        platform.process("gateway").stop()
-        platform.start("gateway")
-        platform.wait_until_health("healthy")
-        token = httpx.post(
-            f"{platform.endpoints.http}/oauth2/token",
-            data={"grant_type": "client_credentials"},
-            auth=credentials,
-        ).json()["access_token"]
-        with platform.client(token) as client:
-            yield client
+    credentials = create_client(platform)
+    platform.process("gateway").stop()
+    platform.start("gateway")
+    platform.wait_until_health("healthy")
+    token = httpx.post(
+        f"{platform.endpoints.http}/oauth2/token",
+        data={"grant_type": "client_credentials"},
+        auth=credentials,
+    ).json()["access_token"]
+    with platform.client(token) as client:
+        yield client
 
 
 def create_client(platform: Platform) -> tuple[str, str]:
