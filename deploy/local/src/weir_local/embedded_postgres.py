@@ -58,9 +58,13 @@ def postgres_process(
     _make_owned(socket_directory, user)
     if not data.exists():
         _make_cluster(data, user, durable=durable)
-    elif user is not None:
-        _allow_search(data)
-    _forget_lost_postmaster(data)
+
+    def prepare() -> None:
+        _forget_lost_postmaster(data)
+        if user is not None:
+            # Again at each start: somebody may have closed a directory, as pytest does with its own.
+            _allow_search(data)
+
     return ProcessSpec(
         name="postgres",
         command=[
@@ -74,6 +78,7 @@ def postgres_process(
         # Fast shutdown: end the sessions, write everything, leave nothing to recover.
         stop_signal=signal.SIGINT,
         user=user,
+        prepare=prepare,
         ready=lambda: _answers(socket_directory / SOCKET_NAME),
     )
 

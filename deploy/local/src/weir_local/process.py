@@ -27,6 +27,8 @@ class ProcessSpec:
     """Seconds until SIGKILL."""
     user: str | None = None
     """System user to run as; None keeps the own."""
+    prepare: Callable[[], None] = lambda: None
+    """Called before each start."""
     ready: Callable[[], bool] = lambda: True
     """Whether it can be used; called from time to time once it runs."""
 
@@ -61,6 +63,7 @@ class ManagedProcess:
         Raises:
             OSError: the log file cannot be opened.
         """
+        self.spec.prepare()
         self.spec.log_file.parent.mkdir(parents=True, exist_ok=True)
         with self.spec.log_file.open("ab") as log:
             self._child = subprocess.Popen(
