@@ -12,15 +12,18 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from opentelemetry.sdk.trace import TracerProvider
 from redis.asyncio import Redis
 
 from servicekit.event_stream import EventPublisher
+from servicekit.identifiers import new_id
 from testkit.issuer import ISSUER, FakeIssuer
 from testkit.otlp import OtlpReceiver, ReceivedSpan
 from testkit.stores import PostgresStore, Store, running_postgres
 from testkit.waiting import until
+from weir.events.v1 import events_pb2
 from weir.predictions.v1 import predictions_pb2 as pb
 from weir.predictions.v1 import predictions_pb2_grpc
 
@@ -171,6 +174,58 @@ async def test_process_that_is_killed_loses_nothing(
 
     await until(written, within=30)
     assert await log.count("dead_letters") == 0
+
+
+async def test_each_stream_fills_its_table(
+    log: Any, facts: Any, redis: Redis, launch: Launch
+) -> None:
+    launch(log.url, WEIR_PREDICTIONS_STREAMS='["weir:predictions:0", "weir:predictions:1"]')
+    now = Timestamp()
+    now.GetCurrentTime()
+    prediction = facts.prediction()
+    published = {
+        "weir:predictions:0": prediction,
+        "weir:predictions:1": facts.prediction(),
+        "weir:feedback": facts.feedback(prediction, score=1.0),
+        "weir:audit": events_pb2.AuditRecorded(
+            event_id=str(new_id()),
+            occurred_at=now,
+            action="token.issue",
+            outcome=events_pb2.AUDIT_OUTCOME_ALLOWED,
+        ),
+        "weir:deployments": events_pb2.ModelDeployed(
+            deployment_id=str(new_id()),
+            deployed_at=now,
+            model="sentiment",
+            model_version="1",
+            manifest_sha256="0" * 64,
+            instance="inference-0",
+        ),
+        "weir:measurements": events_pb2.DatasetMeasured(
+            measurement_id=str(new_id()),
+            measured_at=now,
+            model="sentiment",
+            model_version="1",
+            window_start=now,
+            window_end=now,
+            metrics=[events_pb2.Metric(signal="confidence", statistic="mean", value=0.5)],
+        ),
+    }
+    for stream, fact in published.items():
+        await EventPublisher(redis).publish(stream, [fact])
+    expected = {
+        "prediction_logs": 2,
+        "feedback": 1,
+        "audit_log": 1,
+        "model_deployments": 1,
+        "dataset_metrics": 1,
+        "dead_letters": 0,
+    }
+
+    async def filled() -> bool:
+        return {table: await log.count(table) for table in expected} == expected
+
+    await until(filled, within=30)
 
 
 async def test_unmigrated_database_is_waited_for_without_consuming(

@@ -1,0 +1,65 @@
+"""Connections: how addresses are read, and how a pool outlives its server's moods."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from prediction_log.database import database_url
+
+OpenLog = Callable[..., Any]
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"),
+    [
+        ("postgresql://u:p@db:5433/weir", "postgresql+asyncpg://u:p@db:5433/weir"),
+        ("postgres://u@db/weir", "postgresql+asyncpg://u@db/weir"),
+        ("postgresql+asyncpg://u@db/weir", "postgresql+asyncpg://u@db/weir"),
+        (
+            "postgresql://u@db/weir?sslmode=verify-full&options=x",
+            "postgresql+asyncpg://u@db/weir?options=x&ssl=verify-full",
+        ),
+    ],
+)
+def test_addresses_are_read_as_operators_write_them(address: str, expected: str) -> None:
+    assert database_url(address).render_as_string(hide_password=False) == expected
+
+
+@pytest.mark.parametrize("address", ["", "db:5432/weir", "mysql://u:secret@db/weir"])
+def test_address_that_is_not_postgresqls_is_refused_without_being_repeated(address: str) -> None:
+    with pytest.raises(ValueError, match="address") as caught:
+        database_url(address)
+    assert "secret" not in str(caught.value)
+
+
+async def test_log_works_without_prepared_statements(
+    log: Any, facts: Any, open_log: OpenLog
+) -> None:
+    pooled = open_log(log.url, statement_cache_size=0)
+    events = facts.events(facts.prediction(), facts.prediction())
+    for _ in range(3):
+        await pooled.recorder().record(events)
+    assert await pooled.count("prediction_logs") == 2
+
+
+async def test_staged_rows_do_not_outlive_their_batch(log: Any, facts: Any) -> None:
+    for _ in range(3):
+        await log.recorder().record(facts.events(facts.prediction()))
+    assert await log.count("prediction_logs") == 3
+    assert await log.rows("SELECT * FROM pg_temp.staged_prediction_logs_17") == []
+
+
+async def test_connections_that_the_server_closed_are_replaced_unnoticed(
+    log: Any, open_log: OpenLog
+) -> None:
+    pooled = open_log(log.url, pool_size=1)
+    (backend,) = await pooled.rows("SELECT pg_backend_pid() AS pid")
+    await log.rows("SELECT pg_terminate_backend(:pid, 5000)", pid=backend["pid"])
+    (another,) = await pooled.rows("SELECT pg_backend_pid() AS pid")
+    assert another["pid"] != backend["pid"]
+
+
+async def test_programming_errors_are_not_taken_for_outages(log: Any) -> None:
+    with pytest.raises(Exception, match="no_such_column"):
+        await log.rows("SELECT no_such_column FROM prediction_logs")
