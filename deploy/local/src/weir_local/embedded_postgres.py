@@ -62,7 +62,7 @@ def postgres_process(
     def prepare() -> None:
         _forget_lost_postmaster(data)
         if user is not None:
-            # Again at each start: somebody may have closed a directory, as pytest does with its own.
+            # Again at each start: a directory may have been closed, as pytest does with its own.
             _allow_search(data)
 
     return ProcessSpec(
