@@ -25,6 +25,8 @@ ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements"
 UV_HOME = ROOT / ".venv-uv"
 OLDEST_PYTHON = "3.11"
+# Not the activated environment's, which has no pip and may be the one that is made anew.
+INTERPRETER = getattr(sys, "_base_executable", None) or sys.executable
 
 CONTRACTS, SERVICEKIT, TESTKIT = "libs/contracts", "libs/servicekit", "libs/testkit"
 LOCAL = "deploy/local"
@@ -100,7 +102,7 @@ def sync(names: Sequence[str]) -> None:
 def _make(environment: Environment) -> None:
     python = ROOT / environment.path / "bin" / "python"
     if not _works(python):
-        uv("venv", "--quiet", "--clear", "--python", sys.executable, environment.path)
+        uv("venv", "--quiet", "--clear", "--python", INTERPRETER, environment.path)
     target = ("--quiet", "--python", str(python))
     files = [argument for name in environment.sets for argument in ("-r", _set_file(name))]
     # Nothing is resolved here: a set holds all that it needs.
@@ -229,7 +231,7 @@ def _pip_option(name: str) -> str:
 
 def _pip(*arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "pip", *arguments], capture_output=True, text=True, check=False
+        [INTERPRETER, "-m", "pip", *arguments], capture_output=True, text=True, check=False
     )
 
 
