@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import httpx
 import pytest
@@ -17,41 +17,53 @@ import pytest
 from testkit.platform import free_port, is_alive, wait_until
 
 
-class Running(NamedTuple):
-    """A platform that `started` gave."""
-
-    process: subprocess.Popen[str]
-    home: Path
-    port: int
-
-
-@contextmanager
-def started(home: Path, port: int) -> Iterator[subprocess.Popen[str]]:
+class Running:
     """`make run` without make, in a home of its own."""
-    with subprocess.Popen(
-        [sys.executable, "-m", "weir_local"],
-        env=os.environ | {"WEIR_HOME": str(home), "WEIR_PORT": str(port)},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    ) as process:
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                process.terminate()
-                process.communicate(timeout=30)
 
+    def __init__(self, process: subprocess.Popen[bytes], home: Path, port: int, log: Path) -> None:
+        self.process = process
+        self.home = home
+        self.port = port
+        self._log = log
 
-def wait_until_ready(process: subprocess.Popen[str], port: int) -> None:
-    def ready() -> bool:
-        assert process.poll() is None, process.stdout and process.stdout.read()
+    @property
+    def output(self) -> str:
+        return self._log.read_text()
+
+    def wait_until_ready(self) -> None:
+        def ready() -> bool:
+            assert self.process.poll() is None, self.output
+            return f"weir is ready at http://127.0.0.1:{self.port}" in self.output
+
+        wait_until(ready, "ready")
+        wait_until(self._healthy, "healthy")
+
+    def _healthy(self) -> bool:
         try:
-            return httpx.get(f"http://127.0.0.1:{port}/health").json()["status"] == "healthy"
+            answer = httpx.get(f"http://127.0.0.1:{self.port}/health")
+            return bool(answer.json()["status"] == "healthy")
         except (httpx.HTTPError, ValueError):
             return False
 
-    wait_until(ready, "healthy")
+
+@contextmanager
+def started(home: Path, port: int) -> Iterator[Running]:
+    log = home.with_name(f"{home.name}-{port}.log")
+    with (
+        log.open("wb") as out,
+        subprocess.Popen(
+            [sys.executable, "-m", "weir_local"],
+            env=os.environ | {"WEIR_HOME": str(home), "WEIR_PORT": str(port)},
+            stdout=out,
+            stderr=subprocess.STDOUT,
+        ) as process,
+    ):
+        try:
+            yield Running(process, home, port, log)
+        finally:
+            if process.poll() is None:
+                process.terminate()
+                process.wait(30)
 
 
 def processes(home: Path) -> list[dict[str, Any]]:
@@ -71,39 +83,35 @@ def pid_of(home: Path, name: str) -> int:
 @pytest.fixture(scope="module")
 def first(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Running]:
     """One platform that runs while the others come and go."""
-    home, port = tmp_path_factory.mktemp("first"), free_port()
-    with started(home, port) as process:
-        wait_until_ready(process, port)
-        yield Running(process, home, port)
+    with started(tmp_path_factory.mktemp("first"), free_port()) as running:
+        running.wait_until_ready()
+        yield running
 
 
 def test_busy_port_is_named_in_one_line(tmp_path: Path, first: Running) -> None:
-    with started(tmp_path, first.port) as second:
-        output, _ = second.communicate(timeout=30)
-    assert second.returncode == 1
-    (line,) = output.splitlines()
+    with started(tmp_path / "home", first.port) as second:
+        assert second.process.wait(30) == 1
+    (line,) = second.output.splitlines()
     assert re.search(rf"port {first.port} is .*WEIR_PORT", line)
 
 
 def test_another_one_stands_beside_it_and_ctrl_c_leaves_nothing_of_it(
     tmp_path: Path, first: Running
 ) -> None:
-    port = free_port()
-    with started(tmp_path, port) as second:
-        wait_until_ready(second, port)
-        children = pids(tmp_path)
+    home = tmp_path / "home"
+    with started(home, free_port()) as second:
+        second.wait_until_ready()
+        children = pids(home)
         assert len(children) >= 7
-        client_file = tmp_path / "client.json"
+        client_file = home / "client.json"
         assert client_file.stat().st_mode & 0o777 == 0o600
         assert client_file.read_text() != (first.home / "client.json").read_text()
 
-        second.send_signal(signal.SIGINT)
-        output, _ = second.communicate(timeout=30)
-    assert second.returncode == 0, output
-    assert f"weir is ready at http://127.0.0.1:{port}" in output
+        second.process.send_signal(signal.SIGINT)
+        assert second.process.wait(30) == 0, second.output
     assert not any(is_alive(pid) for pid in children)
-    assert [*tmp_path.rglob("*.sock"), *tmp_path.rglob("*.pid")] == []
-    wait_until_ready(first.process, first.port)
+    assert [*home.rglob("*.sock"), *home.rglob("*.pid")] == []
+    first.wait_until_ready()
 
 
 def test_killed_processes_are_started_again(first: Running) -> None:
@@ -111,4 +119,4 @@ def test_killed_processes_are_started_again(first: Running) -> None:
     for name in ("inference", "postgres", "events-redis"):
         os.kill(pid_of(first.home, name), signal.SIGKILL)
     wait_until(lambda: len(set(pids(first.home)) - set(before)) >= 3, "new processes")
-    wait_until_ready(first.process, first.port)
+    first.wait_until_ready()
