@@ -28,6 +28,27 @@ def test_postgres_is_closed_to_other_users_and_opens_nothing_for_listing(tmp_pat
         assert _mode(closed) == (0o701 if os.geteuid() == 0 else 0o700)
 
 
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root's server is another user's")
+def test_programs_that_a_strict_umask_closed_are_opened(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    programs, libraries = tmp_path / "install" / "bin", tmp_path / "libraries"
+    for directory in (programs, libraries):
+        directory.mkdir(parents=True, mode=0o700)
+    (tmp_path / "install").chmod(0o700)
+    (programs / "postgres").touch(mode=0o700)
+    (libraries / "lib.so").touch(mode=0o600)
+    monkeypatch.setattr("weir_local.embedded_postgres._PROGRAMS", programs)
+    monkeypatch.setattr("weir_local.embedded_postgres._LIBRARIES", libraries)
+
+    with pytest.raises(RuntimeError, match="cannot run"):
+        postgres_process(tmp_path / "data", tmp_path / "run", tmp_path / "log")
+
+    assert _mode(programs / "postgres") == 0o705
+    assert _mode(programs) == 0o705
+    assert _mode(libraries / "lib.so") == 0o604
+
+
 def test_cluster_whose_making_was_cut_short_is_made_anew(tmp_path: Path) -> None:
     unfinished = tmp_path / "data.unfinished"
     unfinished.mkdir()

@@ -147,7 +147,7 @@ def _allow_search(path: Path) -> None:
 
 def _allow_reading() -> None:
     """Lets every user run what a strict umask closed when the wheel was unpacked."""
-    if (_PROGRAMS / "postgres").stat().st_mode & stat.S_IXOTH:
+    if all(path.stat().st_mode & stat.S_IXOTH for path in (_PROGRAMS, _PROGRAMS / "postgres")):
         return
     for tree in (_PROGRAMS.parent, _LIBRARIES):
         for path in (tree, *tree.rglob("*")):
