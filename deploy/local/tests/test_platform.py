@@ -179,7 +179,6 @@ def test_end_of_the_terminal_stops_it_in_order(platform: Platform) -> None:
     assert not platform.alive(children)
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="Linux alone ends children with their parent")
 def test_kill_9_leaves_no_process_and_no_obstacle(platform: Platform) -> None:
     platform.start_ready()
     children = platform.children()
@@ -188,7 +187,8 @@ def test_kill_9_leaves_no_process_and_no_obstacle(platform: Platform) -> None:
     assert platform.stop(signal.SIGKILL) == -signal.SIGKILL
 
     _, alive = psutil.wait_procs(children, timeout=10)
-    assert not alive
+    if sys.platform == "linux":  # elsewhere the next start ends them
+        assert not alive
     platform.output.unlink()
     platform.start_ready()
 
