@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -114,6 +115,22 @@ async def test_lasting_failure_is_logged_when_it_begins_and_when_it_ends(redis: 
         running.cancel()
     assert [entry["event"] for entry in logs] == ["consume_failed", "consume_recovered"]
     assert collector.values == ["one"]
+
+
+async def test_cancellation_that_somebody_swallowed_still_ends_the_consumer(redis: Redis) -> None:
+    await publish(redis, "one")
+    handling = asyncio.Event()
+
+    async def handle(_: Sequence[Event]) -> None:
+        handling.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.sleep(60)
+
+    running = asyncio.create_task(consumer(redis).run(handle))
+    await handling.wait()
+    running.cancel()
+    async with asyncio.timeout(5):
+        await running
 
 
 async def test_trickle_is_gathered_into_one_batch(redis: Redis) -> None:

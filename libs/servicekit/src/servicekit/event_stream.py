@@ -129,7 +129,7 @@ class EventConsumer:
         """
         pause = 0.0
         failure = ""
-        while True:
+        while not _cancellation_was_dropped():
             try:
                 handled = await self.consume_once(handle)
                 if failure:
@@ -240,6 +240,16 @@ def _event(entry_id: bytes, fields: dict[bytes, bytes]) -> Event:
         data=fields.get(_DATA, b""),
         traceparent=_text(fields.get(_TRACEPARENT, b"")),
     )
+
+
+def _cancellation_was_dropped() -> bool:
+    """Whether this task was cancelled and goes on all the same.
+
+    In Python 3.11 `asyncio.wait_for`, which redis-py sends every command with, drops a cancellation
+    that arrives as the send completes (python/cpython#86296).
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
 
 
 def _lost_group(error: Exception) -> bool:
