@@ -68,6 +68,8 @@ class Platform:
             },
             stdout=output,
             stderr=subprocess.STDOUT,
+            # As in a terminal, also where the tests run under nohup.
+            preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_DFL),
         )
         return self.process
 
