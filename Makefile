@@ -8,7 +8,7 @@ PROTOS = $(wildcard protos/*/*/*.proto protos/*/*/*/*.proto)
 STUBS = libs/contracts/src
 
 .DEFAULT_GOAL := help
-.PHONY: help python trace run replay status test lint fmt protos lock clean
+.PHONY: bench help python trace run replay status test lint fmt protos lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
@@ -35,6 +35,10 @@ lint: python ## Check style, types, imports between modules, contracts and gener
 replay: python ## Send labelled texts through a platform and check the books: DATA=file ARGS=--own
 	@$(ENVIRONMENTS) sync dev
 	@.venv/bin/python tests/replay/replay.py $(DATA) $(ARGS)
+
+bench: python ## Measure rate and latency of single predictions
+	@$(ENVIRONMENTS) sync dev
+	@.venv/bin/python tests/bench/single_predictions.py
 
 fmt: python ## Format and mend what can be mended
 	@$(ENVIRONMENTS) sync dev
