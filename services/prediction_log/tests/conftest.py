@@ -14,7 +14,7 @@ from prediction_log.database import Database, database_url
 from prediction_log.event_decoding import Decode, decode_prediction
 from prediction_log.insert_spans import InsertSpans
 from prediction_log.migrate import upgrade
-from prediction_log.record_store import RecordStore
+from prediction_log.record_store import RecordStore, record_writers
 from prediction_log.recorder import Recorder
 from prediction_log.tables import METADATA
 from servicekit.event_stream import Event
@@ -47,7 +47,7 @@ class LogUnderTest:
     ) -> Recorder:
         provider = tracer_provider or TracerProvider(shutdown_on_exit=False)
         spans = InsertSpans(provider.get_tracer("test"), stream)
-        return Recorder(stream, decode, RecordStore(self.database), spans)
+        return Recorder(stream, decode, RecordStore(self.database, record_writers()), spans)
 
     async def rows(self, query: str, **parameters: object) -> list[dict[str, Any]]:
         async with self.database.transaction() as connection:

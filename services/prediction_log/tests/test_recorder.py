@@ -24,7 +24,7 @@ from prediction_log.event_decoding import (
     decode_measurement,
     decode_prediction,
 )
-from prediction_log.record_store import RecordStore
+from prediction_log.record_store import RecordStore, record_writers
 from servicekit.identifiers import new_id
 from weir.events.v1 import events_pb2
 
@@ -185,7 +185,7 @@ async def test_value_that_does_not_fit_its_column_is_refused_by_the_store(
     log: Any, facts: Any
 ) -> None:
     (record,) = decode_prediction(*facts.events(facts.prediction()))
-    store = RecordStore(log.database)
+    store = RecordStore(log.database, record_writers())
     for wrong in (
         replace(record, input_tokens=2**40),
         replace(record, tenant="a\0b"),

@@ -27,7 +27,7 @@ from prediction_log.insert_spans import InsertSpans
 from prediction_log.migrate import DatabaseAway, schema_revisions, upgrade
 from prediction_log.partitions import keep_partitions
 from prediction_log.prediction_queries import PredictionQueries
-from prediction_log.record_store import RecordStore
+from prediction_log.record_store import RecordStore, record_writers
 from prediction_log.recorder import Recorder
 from prediction_log.schema_watch import SchemaWatch
 from prediction_log.settings import DatabaseSettings, Settings
@@ -114,7 +114,7 @@ def _work(
     tracer_provider: TracerProvider,
 ) -> list[Coroutine[Any, Any, None]]:
     """The consumers and the chores; they begin when the schema is there."""
-    store = RecordStore(database)
+    store = RecordStore(database, record_writers())
     tracer = tracer_provider.get_tracer(_NAME)
     stream_watch = StreamWatch(redis, list(decoders), settings.consumer_group)
     partitioned = asyncio.Event()

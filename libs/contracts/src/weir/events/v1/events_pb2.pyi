@@ -1,6 +1,8 @@
 import datetime
 
+from google.protobuf import struct_pb2 as _struct_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from weir.predictions.v1 import keeping_pb2 as _keeping_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -15,12 +17,25 @@ class AuditOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     AUDIT_OUTCOME_UNSPECIFIED: _ClassVar[AuditOutcome]
     AUDIT_OUTCOME_ALLOWED: _ClassVar[AuditOutcome]
     AUDIT_OUTCOME_REFUSED: _ClassVar[AuditOutcome]
+
+class DriftIncidentState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DRIFT_INCIDENT_STATE_UNSPECIFIED: _ClassVar[DriftIncidentState]
+    DRIFT_INCIDENT_STATE_OPEN: _ClassVar[DriftIncidentState]
+    DRIFT_INCIDENT_STATE_ACKNOWLEDGED: _ClassVar[DriftIncidentState]
+    DRIFT_INCIDENT_STATE_SILENCED: _ClassVar[DriftIncidentState]
+    DRIFT_INCIDENT_STATE_CLOSED: _ClassVar[DriftIncidentState]
 AUDIT_OUTCOME_UNSPECIFIED: AuditOutcome
 AUDIT_OUTCOME_ALLOWED: AuditOutcome
 AUDIT_OUTCOME_REFUSED: AuditOutcome
+DRIFT_INCIDENT_STATE_UNSPECIFIED: DriftIncidentState
+DRIFT_INCIDENT_STATE_OPEN: DriftIncidentState
+DRIFT_INCIDENT_STATE_ACKNOWLEDGED: DriftIncidentState
+DRIFT_INCIDENT_STATE_SILENCED: DriftIncidentState
+DRIFT_INCIDENT_STATE_CLOSED: DriftIncidentState
 
 class PredictionRecorded(_message.Message):
-    __slots__ = ("prediction_id", "predicted_at", "model", "model_version", "tenant", "client_id", "delegate_id", "request_id", "input", "label", "confidence", "probabilities", "inference_ms")
+    __slots__ = ("prediction_id", "predicted_at", "model", "model_version", "tenant", "client_id", "delegate_id", "request_id", "input", "label", "confidence", "probabilities", "inference_ms", "shadow", "keeping", "sealed_input")
     class ProbabilitiesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -41,6 +56,9 @@ class PredictionRecorded(_message.Message):
     CONFIDENCE_FIELD_NUMBER: _ClassVar[int]
     PROBABILITIES_FIELD_NUMBER: _ClassVar[int]
     INFERENCE_MS_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
+    KEEPING_FIELD_NUMBER: _ClassVar[int]
+    SEALED_INPUT_FIELD_NUMBER: _ClassVar[int]
     prediction_id: str
     predicted_at: _timestamp_pb2.Timestamp
     model: str
@@ -54,7 +72,18 @@ class PredictionRecorded(_message.Message):
     confidence: float
     probabilities: _containers.ScalarMap[str, float]
     inference_ms: float
-    def __init__(self, prediction_id: _Optional[str] = ..., predicted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., tenant: _Optional[str] = ..., client_id: _Optional[str] = ..., delegate_id: _Optional[str] = ..., request_id: _Optional[str] = ..., input: _Optional[_Union[InputFacts, _Mapping]] = ..., label: _Optional[str] = ..., confidence: _Optional[float] = ..., probabilities: _Optional[_Mapping[str, float]] = ..., inference_ms: _Optional[float] = ...) -> None: ...
+    shadow: bool
+    keeping: _keeping_pb2.Keeping
+    sealed_input: bytes
+    def __init__(self, prediction_id: _Optional[str] = ..., predicted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., tenant: _Optional[str] = ..., client_id: _Optional[str] = ..., delegate_id: _Optional[str] = ..., request_id: _Optional[str] = ..., input: _Optional[_Union[InputFacts, _Mapping]] = ..., label: _Optional[str] = ..., confidence: _Optional[float] = ..., probabilities: _Optional[_Mapping[str, float]] = ..., inference_ms: _Optional[float] = ..., shadow: _Optional[bool] = ..., keeping: _Optional[_Union[_keeping_pb2.Keeping, _Mapping]] = ..., sealed_input: _Optional[bytes] = ...) -> None: ...
+
+class PrivateInput(_message.Message):
+    __slots__ = ("subject", "text")
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    TEXT_FIELD_NUMBER: _ClassVar[int]
+    subject: str
+    text: str
+    def __init__(self, subject: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
 class InputFacts(_message.Message):
     __slots__ = ("sha256", "characters", "tokens", "unknown_tokens", "special_tokens")
@@ -99,7 +128,7 @@ class FeedbackRecorded(_message.Message):
     def __init__(self, feedback_id: _Optional[str] = ..., given_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., prediction_id: _Optional[str] = ..., tenant: _Optional[str] = ..., client_id: _Optional[str] = ..., correct_label: _Optional[str] = ..., score: _Optional[float] = ..., comment: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., predicted_label: _Optional[str] = ..., confidence: _Optional[float] = ...) -> None: ...
 
 class AuditRecorded(_message.Message):
-    __slots__ = ("event_id", "occurred_at", "action", "outcome", "client_id", "tenant", "client_address", "request_id", "reason")
+    __slots__ = ("event_id", "occurred_at", "action", "outcome", "client_id", "tenant", "client_address", "request_id", "reason", "target")
     EVENT_ID_FIELD_NUMBER: _ClassVar[int]
     OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
     ACTION_FIELD_NUMBER: _ClassVar[int]
@@ -109,6 +138,7 @@ class AuditRecorded(_message.Message):
     CLIENT_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     REASON_FIELD_NUMBER: _ClassVar[int]
+    TARGET_FIELD_NUMBER: _ClassVar[int]
     event_id: str
     occurred_at: _timestamp_pb2.Timestamp
     action: str
@@ -118,7 +148,8 @@ class AuditRecorded(_message.Message):
     client_address: str
     request_id: str
     reason: str
-    def __init__(self, event_id: _Optional[str] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., action: _Optional[str] = ..., outcome: _Optional[_Union[AuditOutcome, str]] = ..., client_id: _Optional[str] = ..., tenant: _Optional[str] = ..., client_address: _Optional[str] = ..., request_id: _Optional[str] = ..., reason: _Optional[str] = ...) -> None: ...
+    target: str
+    def __init__(self, event_id: _Optional[str] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., action: _Optional[str] = ..., outcome: _Optional[_Union[AuditOutcome, str]] = ..., client_id: _Optional[str] = ..., tenant: _Optional[str] = ..., client_address: _Optional[str] = ..., request_id: _Optional[str] = ..., reason: _Optional[str] = ..., target: _Optional[str] = ...) -> None: ...
 
 class ModelDeployed(_message.Message):
     __slots__ = ("deployment_id", "deployed_at", "model", "model_version", "manifest_sha256", "instance", "traffic_percent")
@@ -167,3 +198,31 @@ class Metric(_message.Message):
     statistic: str
     value: float
     def __init__(self, signal: _Optional[str] = ..., statistic: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+
+class DriftIncidentChanged(_message.Message):
+    __slots__ = ("incident_id", "revision", "changed_at", "opened_at", "closed_at", "tenant", "model", "model_version", "signal", "state", "severity", "details")
+    INCIDENT_ID_FIELD_NUMBER: _ClassVar[int]
+    REVISION_FIELD_NUMBER: _ClassVar[int]
+    CHANGED_AT_FIELD_NUMBER: _ClassVar[int]
+    OPENED_AT_FIELD_NUMBER: _ClassVar[int]
+    CLOSED_AT_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    SEVERITY_FIELD_NUMBER: _ClassVar[int]
+    DETAILS_FIELD_NUMBER: _ClassVar[int]
+    incident_id: str
+    revision: int
+    changed_at: _timestamp_pb2.Timestamp
+    opened_at: _timestamp_pb2.Timestamp
+    closed_at: _timestamp_pb2.Timestamp
+    tenant: str
+    model: str
+    model_version: str
+    signal: str
+    state: DriftIncidentState
+    severity: str
+    details: _struct_pb2.Struct
+    def __init__(self, incident_id: _Optional[str] = ..., revision: _Optional[int] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., opened_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., closed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tenant: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., signal: _Optional[str] = ..., state: _Optional[_Union[DriftIncidentState, str]] = ..., severity: _Optional[str] = ..., details: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...

@@ -1,6 +1,7 @@
 import datetime
 
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
+from weir.predictions.v1 import keeping_pb2 as _keeping_pb2
 from google.protobuf.internal import containers as _containers
 from google.protobuf.internal import enum_type_wrapper as _enum_type_wrapper
 from google.protobuf import descriptor as _descriptor
@@ -18,12 +19,14 @@ class ItemErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ITEM_ERROR_REASON_TEXT_BLANK: _ClassVar[ItemErrorReason]
     ITEM_ERROR_REASON_TEXT_TOO_LONG: _ClassVar[ItemErrorReason]
     ITEM_ERROR_REASON_TEXT_INVALID: _ClassVar[ItemErrorReason]
+    ITEM_ERROR_REASON_SUBJECT_INVALID: _ClassVar[ItemErrorReason]
 ITEM_ERROR_REASON_UNSPECIFIED: ItemErrorReason
 ITEM_ERROR_REASON_INPUT_MISSING: ItemErrorReason
 ITEM_ERROR_REASON_INPUT_KIND: ItemErrorReason
 ITEM_ERROR_REASON_TEXT_BLANK: ItemErrorReason
 ITEM_ERROR_REASON_TEXT_TOO_LONG: ItemErrorReason
 ITEM_ERROR_REASON_TEXT_INVALID: ItemErrorReason
+ITEM_ERROR_REASON_SUBJECT_INVALID: ItemErrorReason
 
 class PredictRequest(_message.Message):
     __slots__ = ("model", "version", "items")
@@ -36,16 +39,20 @@ class PredictRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., items: _Optional[_Iterable[_Union[PredictItem, _Mapping]]] = ...) -> None: ...
 
 class PredictItem(_message.Message):
-    __slots__ = ("text", "row", "caller", "request_id")
+    __slots__ = ("text", "row", "caller", "request_id", "subject", "keeping")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     ROW_FIELD_NUMBER: _ClassVar[int]
     CALLER_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
+    SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    KEEPING_FIELD_NUMBER: _ClassVar[int]
     text: str
     row: Row
     caller: Caller
     request_id: str
-    def __init__(self, text: _Optional[str] = ..., row: _Optional[_Union[Row, _Mapping]] = ..., caller: _Optional[_Union[Caller, _Mapping]] = ..., request_id: _Optional[str] = ...) -> None: ...
+    subject: str
+    keeping: _keeping_pb2.Keeping
+    def __init__(self, text: _Optional[str] = ..., row: _Optional[_Union[Row, _Mapping]] = ..., caller: _Optional[_Union[Caller, _Mapping]] = ..., request_id: _Optional[str] = ..., subject: _Optional[str] = ..., keeping: _Optional[_Union[_keeping_pb2.Keeping, _Mapping]] = ...) -> None: ...
 
 class Row(_message.Message):
     __slots__ = ("features",)

@@ -23,9 +23,10 @@ _sym_db = _symbol_database.Default()
 
 
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
+from weir.predictions.v1 import keeping_pb2 as weir_dot_predictions_dot_v1_dot_keeping__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%weir/predictions/v1/predictions.proto\x12\x13weir.predictions.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"=\n\x14GetPredictionRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x15\n\rprediction_id\x18\x02 \x01(\t\"R\n\x15GetPredictionResponse\x12\x39\n\nprediction\x18\x01 \x01(\x0b\x32%.weir.predictions.v1.LoggedPrediction\"~\n\x16ListPredictionsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x35\n\x06\x66ilter\x18\x02 \x01(\x0b\x32%.weir.predictions.v1.PredictionFilter\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\"j\n\x17ListPredictionsResponse\x12:\n\x0bpredictions\x18\x01 \x03(\x0b\x32%.weir.predictions.v1.LoggedPrediction\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"\xf0\x01\n\x10PredictionFilter\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x11\n\tclient_id\x18\x04 \x01(\t\x12\x32\n\x0epredicted_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10predicted_before\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x0chas_feedback\x18\x07 \x01(\x08H\x00\x88\x01\x01\x42\x0f\n\r_has_feedback\"X\n\x0fGetStatsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x35\n\x06\x66ilter\x18\x02 \x01(\x0b\x32%.weir.predictions.v1.PredictionFilter\"\x9d\x03\n\x10GetStatsResponse\x12\x13\n\x0bpredictions\x18\x01 \x01(\x04\x12\x41\n\x06labels\x18\x02 \x03(\x0b\x32\x31.weir.predictions.v1.GetStatsResponse.LabelsEntry\x12\x1c\n\x0fmean_confidence\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x10inference_ms_p50\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x1d\n\x10inference_ms_p95\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x1d\n\x10inference_ms_p99\x18\x06 \x01(\x01H\x03\x88\x01\x01\x12\x10\n\x08labelled\x18\x07 \x01(\x04\x12\x15\n\x08\x61\x63\x63uracy\x18\x08 \x01(\x01H\x04\x88\x01\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x42\x12\n\x10_mean_confidenceB\x13\n\x11_inference_ms_p50B\x13\n\x11_inference_ms_p95B\x13\n\x11_inference_ms_p99B\x0b\n\t_accuracy\"\xf4\x03\n\x10LoggedPrediction\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12\x30\n\x0cpredicted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05model\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x11\n\tclient_id\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65legate_id\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x14\n\x0cinput_sha256\x18\x08 \x01(\t\x12\x18\n\x10input_characters\x18\t \x01(\r\x12\x14\n\x0cinput_tokens\x18\n \x01(\r\x12\r\n\x05label\x18\x0b \x01(\t\x12\x12\n\nconfidence\x18\x0c \x01(\x01\x12O\n\rprobabilities\x18\r \x03(\x0b\x32\x38.weir.predictions.v1.LoggedPrediction.ProbabilitiesEntry\x12\x14\n\x0cinference_ms\x18\x0e \x01(\x01\x12/\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x0f \x01(\x0b\x32\x1d.weir.predictions.v1.Feedback\x1a\x34\n\x12ProbabilitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"\xa6\x01\n\x08\x46\x65\x65\x64\x62\x61\x63k\x12\x13\n\x0b\x66\x65\x65\x64\x62\x61\x63k_id\x18\x01 \x01(\t\x12,\n\x08given_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tclient_id\x18\x03 \x01(\t\x12\x15\n\rcorrect_label\x18\x04 \x01(\t\x12\x12\n\x05score\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07\x63omment\x18\x06 \x01(\tB\x08\n\x06_score\"\x97\x01\n\x15RecordFeedbackRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x15\n\rprediction_id\x18\x03 \x01(\t\x12\x15\n\rcorrect_label\x18\x04 \x01(\t\x12\x12\n\x05score\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07\x63omment\x18\x06 \x01(\tB\x08\n\x06_score\"-\n\x16RecordFeedbackResponse\x12\x13\n\x0b\x66\x65\x65\x64\x62\x61\x63k_id\x18\x01 \x01(\t2\xb0\x03\n\x14PredictionLogService\x12\x66\n\rGetPrediction\x12).weir.predictions.v1.GetPredictionRequest\x1a*.weir.predictions.v1.GetPredictionResponse\x12l\n\x0fListPredictions\x12+.weir.predictions.v1.ListPredictionsRequest\x1a,.weir.predictions.v1.ListPredictionsResponse\x12W\n\x08GetStats\x12$.weir.predictions.v1.GetStatsRequest\x1a%.weir.predictions.v1.GetStatsResponse\x12i\n\x0eRecordFeedback\x12*.weir.predictions.v1.RecordFeedbackRequest\x1a+.weir.predictions.v1.RecordFeedbackResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n%weir/predictions/v1/predictions.proto\x12\x13weir.predictions.v1\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!weir/predictions/v1/keeping.proto\"T\n\x14GetPredictionRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x15\n\rprediction_id\x18\x02 \x01(\t\x12\x15\n\rinclude_input\x18\x03 \x01(\x08\"R\n\x15GetPredictionResponse\x12\x39\n\nprediction\x18\x01 \x01(\x0b\x32%.weir.predictions.v1.LoggedPrediction\"~\n\x16ListPredictionsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x35\n\x06\x66ilter\x18\x02 \x01(\x0b\x32%.weir.predictions.v1.PredictionFilter\x12\r\n\x05limit\x18\x03 \x01(\r\x12\x0e\n\x06\x63ursor\x18\x04 \x01(\t\"j\n\x17ListPredictionsResponse\x12:\n\x0bpredictions\x18\x01 \x03(\x0b\x32%.weir.predictions.v1.LoggedPrediction\x12\x13\n\x0bnext_cursor\x18\x02 \x01(\t\"\x97\x03\n\x10PredictionFilter\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\r\n\x05label\x18\x03 \x01(\t\x12\x11\n\tclient_id\x18\x04 \x01(\t\x12\x32\n\x0epredicted_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10predicted_before\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x19\n\x0chas_feedback\x18\x07 \x01(\x08H\x00\x88\x01\x01\x12\x1c\n\x0f\x63onfidence_from\x18\x08 \x01(\x01H\x01\x88\x01\x01\x12\x1a\n\rconfidence_to\x18\t \x01(\x01H\x02\x88\x01\x01\x12\x13\n\x06shadow\x18\n \x01(\x08H\x03\x88\x01\x01\x12\x14\n\x0cinput_sha256\x18\x0b \x01(\t\x12\x0f\n\x07subject\x18\x0c \x01(\tB\x0f\n\r_has_feedbackB\x12\n\x10_confidence_fromB\x10\n\x0e_confidence_toB\t\n\x07_shadow\"X\n\x0fGetStatsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x35\n\x06\x66ilter\x18\x02 \x01(\x0b\x32%.weir.predictions.v1.PredictionFilter\"\x9d\x03\n\x10GetStatsResponse\x12\x13\n\x0bpredictions\x18\x01 \x01(\x04\x12\x41\n\x06labels\x18\x02 \x03(\x0b\x32\x31.weir.predictions.v1.GetStatsResponse.LabelsEntry\x12\x1c\n\x0fmean_confidence\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x1d\n\x10inference_ms_p50\x18\x04 \x01(\x01H\x01\x88\x01\x01\x12\x1d\n\x10inference_ms_p95\x18\x05 \x01(\x01H\x02\x88\x01\x01\x12\x1d\n\x10inference_ms_p99\x18\x06 \x01(\x01H\x03\x88\x01\x01\x12\x10\n\x08labelled\x18\x07 \x01(\x04\x12\x15\n\x08\x61\x63\x63uracy\x18\x08 \x01(\x01H\x04\x88\x01\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x42\x12\n\x10_mean_confidenceB\x13\n\x11_inference_ms_p50B\x13\n\x11_inference_ms_p95B\x13\n\x11_inference_ms_p99B\x0b\n\t_accuracy\"\x9d\x02\n\x15GetStatsSeriesRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x13\n\x06shadow\x18\x04 \x01(\x08H\x00\x88\x01\x01\x12\x32\n\x0epredicted_from\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x34\n\x10predicted_before\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x06\x62ucket\x18\x07 \x01(\x0e\x32 .weir.predictions.v1.StatsBucket\x12\x12\n\nby_version\x18\x08 \x01(\x08\x42\t\n\x07_shadow\"}\n\x16GetStatsSeriesResponse\x12\x30\n\x06\x62ucket\x18\x01 \x01(\x0e\x32 .weir.predictions.v1.StatsBucket\x12\x31\n\x07\x62uckets\x18\x02 \x03(\x0b\x32 .weir.predictions.v1.BucketStats\"\xd5\x04\n\x0b\x42ucketStats\x12)\n\x05start\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05model\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\x13\n\x0bpredictions\x18\x04 \x01(\x04\x12<\n\x06labels\x18\x05 \x03(\x0b\x32,.weir.predictions.v1.BucketStats.LabelsEntry\x12\x1c\n\x0fmean_confidence\x18\x06 \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x0e\x63onfidence_p05\x18\x07 \x01(\x01H\x01\x88\x01\x01\x12\x1b\n\x0e\x63onfidence_p50\x18\x08 \x01(\x01H\x02\x88\x01\x01\x12\x1d\n\x10inference_ms_p50\x18\t \x01(\x01H\x03\x88\x01\x01\x12\x1d\n\x10inference_ms_p95\x18\n \x01(\x01H\x04\x88\x01\x01\x12\x1d\n\x10inference_ms_p99\x18\x0b \x01(\x01H\x05\x88\x01\x01\x12\x10\n\x08labelled\x18\x0c \x01(\x04\x12\x0f\n\x07\x63orrect\x18\r \x01(\x04\x12\x15\n\x08\x61\x63\x63uracy\x18\x0e \x01(\x01H\x06\x88\x01\x01\x1a-\n\x0bLabelsEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x42\x12\n\x10_mean_confidenceB\x11\n\x0f_confidence_p05B\x11\n\x0f_confidence_p50B\x13\n\x11_inference_ms_p50B\x13\n\x11_inference_ms_p95B\x13\n\x11_inference_ms_p99B\x0b\n\t_accuracy\"\xa3\x01\n\x18\x45xportPredictionsRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x35\n\x06\x66ilter\x18\x02 \x01(\x0b\x32%.weir.predictions.v1.PredictionFilter\x12\x31\n\x06\x66ormat\x18\x03 \x01(\x0e\x32!.weir.predictions.v1.ExportFormat\x12\r\n\x05\x61\x66ter\x18\x04 \x01(\t\"S\n\x19\x45xportPredictionsResponse\x12\x0c\n\x04\x64\x61ta\x18\x01 \x01(\x0c\x12\x0c\n\x04rows\x18\x02 \x01(\x04\x12\x1a\n\x12last_prediction_id\x18\x03 \x01(\t\"\xeb\x04\n\x10LoggedPrediction\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12\x30\n\x0cpredicted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05model\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x11\n\tclient_id\x18\x05 \x01(\t\x12\x13\n\x0b\x64\x65legate_id\x18\x06 \x01(\t\x12\x12\n\nrequest_id\x18\x07 \x01(\t\x12\x14\n\x0cinput_sha256\x18\x08 \x01(\t\x12\x18\n\x10input_characters\x18\t \x01(\r\x12\x14\n\x0cinput_tokens\x18\n \x01(\r\x12\r\n\x05label\x18\x0b \x01(\t\x12\x12\n\nconfidence\x18\x0c \x01(\x01\x12O\n\rprobabilities\x18\r \x03(\x0b\x32\x38.weir.predictions.v1.LoggedPrediction.ProbabilitiesEntry\x12\x14\n\x0cinference_ms\x18\x0e \x01(\x01\x12/\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x0f \x01(\x0b\x32\x1d.weir.predictions.v1.Feedback\x12\x0e\n\x06shadow\x18\x10 \x01(\x08\x12-\n\x07keeping\x18\x11 \x01(\x0b\x32\x1c.weir.predictions.v1.Keeping\x12\x17\n\ninput_text\x18\x12 \x01(\tH\x00\x88\x01\x01\x12\x0e\n\x06\x65rased\x18\x13 \x01(\x08\x1a\x34\n\x12ProbabilitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x42\r\n\x0b_input_text\"\xa6\x01\n\x08\x46\x65\x65\x64\x62\x61\x63k\x12\x13\n\x0b\x66\x65\x65\x64\x62\x61\x63k_id\x18\x01 \x01(\t\x12,\n\x08given_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x11\n\tclient_id\x18\x03 \x01(\t\x12\x15\n\rcorrect_label\x18\x04 \x01(\t\x12\x12\n\x05score\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07\x63omment\x18\x06 \x01(\tB\x08\n\x06_score\"\xb0\x01\n\x15RecordFeedbackRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\x12\x15\n\rprediction_id\x18\x03 \x01(\t\x12\x15\n\rcorrect_label\x18\x04 \x01(\t\x12\x12\n\x05score\x18\x05 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07\x63omment\x18\x06 \x01(\t\x12\x17\n\x0fidempotency_key\x18\x07 \x01(\tB\x08\n\x06_score\"-\n\x16RecordFeedbackResponse\x12\x13\n\x0b\x66\x65\x65\x64\x62\x61\x63k_id\x18\x01 \x01(\t\"<\n\x13ListFeedbackRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x15\n\rprediction_id\x18\x02 \x01(\t\"G\n\x14ListFeedbackResponse\x12/\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x01 \x03(\x0b\x32\x1d.weir.predictions.v1.Feedback\"C\n\rAppendRequest\x12\x32\n\x07records\x18\x01 \x03(\x0b\x32!.weir.predictions.v1.AppendRecord\"\xcb\x03\n\x0c\x41ppendRecord\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12\x30\n\x0cpredicted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05model\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x12\n\nrequest_id\x18\x05 \x01(\t\x12\x14\n\x0cinput_sha256\x18\x06 \x01(\x0c\x12\x18\n\x10input_characters\x18\x07 \x01(\r\x12\x14\n\x0cinput_tokens\x18\x08 \x01(\r\x12\x1c\n\x14input_unknown_tokens\x18\t \x01(\r\x12\x1c\n\x14input_special_tokens\x18\n \x01(\r\x12\r\n\x05label\x18\x0b \x01(\t\x12K\n\rprobabilities\x18\x0c \x03(\x0b\x32\x34.weir.predictions.v1.AppendRecord.ProbabilitiesEntry\x12\x14\n\x0cinference_ms\x18\r \x01(\x01\x12\x0e\n\x06shadow\x18\x0e \x01(\x08\x1a\x34\n\x12ProbabilitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"n\n\x0e\x41ppendResponse\x12\x10\n\x08\x61\x63\x63\x65pted\x18\x01 \x01(\x04\x12\x10\n\x08rejected\x18\x02 \x01(\x04\x12\x38\n\nrejections\x18\x03 \x03(\x0b\x32$.weir.predictions.v1.AppendRejection\"0\n\x0f\x41ppendRejection\x12\r\n\x05index\x18\x01 \x01(\x04\x12\x0e\n\x06reason\x18\x02 \x01(\t*X\n\x0bStatsBucket\x12\x1c\n\x18STATS_BUCKET_UNSPECIFIED\x10\x00\x12\x15\n\x11STATS_BUCKET_HOUR\x10\x01\x12\x14\n\x10STATS_BUCKET_DAY\x10\x02*}\n\x0c\x45xportFormat\x12\x1d\n\x19\x45XPORT_FORMAT_UNSPECIFIED\x10\x00\x12\x15\n\x11\x45XPORT_FORMAT_CSV\x10\x01\x12\x1c\n\x18\x45XPORT_FORMAT_JSON_LINES\x10\x02\x12\x19\n\x15\x45XPORT_FORMAT_PARQUET\x10\x03\x32\xcb\x06\n\x14PredictionLogService\x12\x66\n\rGetPrediction\x12).weir.predictions.v1.GetPredictionRequest\x1a*.weir.predictions.v1.GetPredictionResponse\x12l\n\x0fListPredictions\x12+.weir.predictions.v1.ListPredictionsRequest\x1a,.weir.predictions.v1.ListPredictionsResponse\x12W\n\x08GetStats\x12$.weir.predictions.v1.GetStatsRequest\x1a%.weir.predictions.v1.GetStatsResponse\x12i\n\x0eGetStatsSeries\x12*.weir.predictions.v1.GetStatsSeriesRequest\x1a+.weir.predictions.v1.GetStatsSeriesResponse\x12t\n\x11\x45xportPredictions\x12-.weir.predictions.v1.ExportPredictionsRequest\x1a..weir.predictions.v1.ExportPredictionsResponse0\x01\x12i\n\x0eRecordFeedback\x12*.weir.predictions.v1.RecordFeedbackRequest\x1a+.weir.predictions.v1.RecordFeedbackResponse\x12\x63\n\x0cListFeedback\x12(.weir.predictions.v1.ListFeedbackRequest\x1a).weir.predictions.v1.ListFeedbackResponse\x12S\n\x06\x41ppend\x12\".weir.predictions.v1.AppendRequest\x1a#.weir.predictions.v1.AppendResponse(\x01\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -34,34 +35,68 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_GETSTATSRESPONSE_LABELSENTRY']._loaded_options = None
   _globals['_GETSTATSRESPONSE_LABELSENTRY']._serialized_options = b'8\001'
+  _globals['_BUCKETSTATS_LABELSENTRY']._loaded_options = None
+  _globals['_BUCKETSTATS_LABELSENTRY']._serialized_options = b'8\001'
   _globals['_LOGGEDPREDICTION_PROBABILITIESENTRY']._loaded_options = None
   _globals['_LOGGEDPREDICTION_PROBABILITIESENTRY']._serialized_options = b'8\001'
-  _globals['_GETPREDICTIONREQUEST']._serialized_start=95
-  _globals['_GETPREDICTIONREQUEST']._serialized_end=156
-  _globals['_GETPREDICTIONRESPONSE']._serialized_start=158
-  _globals['_GETPREDICTIONRESPONSE']._serialized_end=240
-  _globals['_LISTPREDICTIONSREQUEST']._serialized_start=242
-  _globals['_LISTPREDICTIONSREQUEST']._serialized_end=368
-  _globals['_LISTPREDICTIONSRESPONSE']._serialized_start=370
-  _globals['_LISTPREDICTIONSRESPONSE']._serialized_end=476
-  _globals['_PREDICTIONFILTER']._serialized_start=479
-  _globals['_PREDICTIONFILTER']._serialized_end=719
-  _globals['_GETSTATSREQUEST']._serialized_start=721
-  _globals['_GETSTATSREQUEST']._serialized_end=809
-  _globals['_GETSTATSRESPONSE']._serialized_start=812
-  _globals['_GETSTATSRESPONSE']._serialized_end=1225
-  _globals['_GETSTATSRESPONSE_LABELSENTRY']._serialized_start=1084
-  _globals['_GETSTATSRESPONSE_LABELSENTRY']._serialized_end=1129
-  _globals['_LOGGEDPREDICTION']._serialized_start=1228
-  _globals['_LOGGEDPREDICTION']._serialized_end=1728
-  _globals['_LOGGEDPREDICTION_PROBABILITIESENTRY']._serialized_start=1676
-  _globals['_LOGGEDPREDICTION_PROBABILITIESENTRY']._serialized_end=1728
-  _globals['_FEEDBACK']._serialized_start=1731
-  _globals['_FEEDBACK']._serialized_end=1897
-  _globals['_RECORDFEEDBACKREQUEST']._serialized_start=1900
-  _globals['_RECORDFEEDBACKREQUEST']._serialized_end=2051
-  _globals['_RECORDFEEDBACKRESPONSE']._serialized_start=2053
-  _globals['_RECORDFEEDBACKRESPONSE']._serialized_end=2098
-  _globals['_PREDICTIONLOGSERVICE']._serialized_start=2101
-  _globals['_PREDICTIONLOGSERVICE']._serialized_end=2533
+  _globals['_APPENDRECORD_PROBABILITIESENTRY']._loaded_options = None
+  _globals['_APPENDRECORD_PROBABILITIESENTRY']._serialized_options = b'8\001'
+  _globals['_STATSBUCKET']._serialized_start=4563
+  _globals['_STATSBUCKET']._serialized_end=4651
+  _globals['_EXPORTFORMAT']._serialized_start=4653
+  _globals['_EXPORTFORMAT']._serialized_end=4778
+  _globals['_GETPREDICTIONREQUEST']._serialized_start=130
+  _globals['_GETPREDICTIONREQUEST']._serialized_end=214
+  _globals['_GETPREDICTIONRESPONSE']._serialized_start=216
+  _globals['_GETPREDICTIONRESPONSE']._serialized_end=298
+  _globals['_LISTPREDICTIONSREQUEST']._serialized_start=300
+  _globals['_LISTPREDICTIONSREQUEST']._serialized_end=426
+  _globals['_LISTPREDICTIONSRESPONSE']._serialized_start=428
+  _globals['_LISTPREDICTIONSRESPONSE']._serialized_end=534
+  _globals['_PREDICTIONFILTER']._serialized_start=537
+  _globals['_PREDICTIONFILTER']._serialized_end=944
+  _globals['_GETSTATSREQUEST']._serialized_start=946
+  _globals['_GETSTATSREQUEST']._serialized_end=1034
+  _globals['_GETSTATSRESPONSE']._serialized_start=1037
+  _globals['_GETSTATSRESPONSE']._serialized_end=1450
+  _globals['_GETSTATSRESPONSE_LABELSENTRY']._serialized_start=1309
+  _globals['_GETSTATSRESPONSE_LABELSENTRY']._serialized_end=1354
+  _globals['_GETSTATSSERIESREQUEST']._serialized_start=1453
+  _globals['_GETSTATSSERIESREQUEST']._serialized_end=1738
+  _globals['_GETSTATSSERIESRESPONSE']._serialized_start=1740
+  _globals['_GETSTATSSERIESRESPONSE']._serialized_end=1865
+  _globals['_BUCKETSTATS']._serialized_start=1868
+  _globals['_BUCKETSTATS']._serialized_end=2465
+  _globals['_BUCKETSTATS_LABELSENTRY']._serialized_start=1309
+  _globals['_BUCKETSTATS_LABELSENTRY']._serialized_end=1354
+  _globals['_EXPORTPREDICTIONSREQUEST']._serialized_start=2468
+  _globals['_EXPORTPREDICTIONSREQUEST']._serialized_end=2631
+  _globals['_EXPORTPREDICTIONSRESPONSE']._serialized_start=2633
+  _globals['_EXPORTPREDICTIONSRESPONSE']._serialized_end=2716
+  _globals['_LOGGEDPREDICTION']._serialized_start=2719
+  _globals['_LOGGEDPREDICTION']._serialized_end=3338
+  _globals['_LOGGEDPREDICTION_PROBABILITIESENTRY']._serialized_start=3271
+  _globals['_LOGGEDPREDICTION_PROBABILITIESENTRY']._serialized_end=3323
+  _globals['_FEEDBACK']._serialized_start=3341
+  _globals['_FEEDBACK']._serialized_end=3507
+  _globals['_RECORDFEEDBACKREQUEST']._serialized_start=3510
+  _globals['_RECORDFEEDBACKREQUEST']._serialized_end=3686
+  _globals['_RECORDFEEDBACKRESPONSE']._serialized_start=3688
+  _globals['_RECORDFEEDBACKRESPONSE']._serialized_end=3733
+  _globals['_LISTFEEDBACKREQUEST']._serialized_start=3735
+  _globals['_LISTFEEDBACKREQUEST']._serialized_end=3795
+  _globals['_LISTFEEDBACKRESPONSE']._serialized_start=3797
+  _globals['_LISTFEEDBACKRESPONSE']._serialized_end=3868
+  _globals['_APPENDREQUEST']._serialized_start=3870
+  _globals['_APPENDREQUEST']._serialized_end=3937
+  _globals['_APPENDRECORD']._serialized_start=3940
+  _globals['_APPENDRECORD']._serialized_end=4399
+  _globals['_APPENDRECORD_PROBABILITIESENTRY']._serialized_start=3271
+  _globals['_APPENDRECORD_PROBABILITIESENTRY']._serialized_end=3323
+  _globals['_APPENDRESPONSE']._serialized_start=4401
+  _globals['_APPENDRESPONSE']._serialized_end=4511
+  _globals['_APPENDREJECTION']._serialized_start=4513
+  _globals['_APPENDREJECTION']._serialized_end=4561
+  _globals['_PREDICTIONLOGSERVICE']._serialized_start=4781
+  _globals['_PREDICTIONLOGSERVICE']._serialized_end=5624
 # @@protoc_insertion_point(module_scope)

@@ -52,10 +52,30 @@ class PredictionLogServiceStub:
                 request_serializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.GetStatsRequest.SerializeToString,
                 response_deserializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.GetStatsResponse.FromString,
                 _registered_method=True)
+        self.GetStatsSeries = channel.unary_unary(
+                '/weir.predictions.v1.PredictionLogService/GetStatsSeries',
+                request_serializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.GetStatsSeriesRequest.SerializeToString,
+                response_deserializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.GetStatsSeriesResponse.FromString,
+                _registered_method=True)
+        self.ExportPredictions = channel.unary_stream(
+                '/weir.predictions.v1.PredictionLogService/ExportPredictions',
+                request_serializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.ExportPredictionsRequest.SerializeToString,
+                response_deserializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.ExportPredictionsResponse.FromString,
+                _registered_method=True)
         self.RecordFeedback = channel.unary_unary(
                 '/weir.predictions.v1.PredictionLogService/RecordFeedback',
                 request_serializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.RecordFeedbackRequest.SerializeToString,
                 response_deserializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.RecordFeedbackResponse.FromString,
+                _registered_method=True)
+        self.ListFeedback = channel.unary_unary(
+                '/weir.predictions.v1.PredictionLogService/ListFeedback',
+                request_serializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.ListFeedbackRequest.SerializeToString,
+                response_deserializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.ListFeedbackResponse.FromString,
+                _registered_method=True)
+        self.Append = channel.stream_unary(
+                '/weir.predictions.v1.PredictionLogService/Append',
+                request_serializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.AppendRequest.SerializeToString,
+                response_deserializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.AppendResponse.FromString,
                 _registered_method=True)
 
 
@@ -86,8 +106,37 @@ class PredictionLogServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def GetStatsSeries(self, request, context):
+        """The same by hour or day, over months, from numbers that are kept up to date as rows arrive.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ExportPredictions(self, request, context):
+        """Everything that matches, oldest first, as a file in pieces.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
     def RecordFeedback(self, request, context):
         """Takes what a prediction should have been. Published as a fact; visible in the log soon after.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def ListFeedback(self, request, context):
+        """All feedback on one prediction, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def Append(self, request_iterator, context):
+        """Takes records of predictions that were made elsewhere. Answers when all that it accepted is on
+        the event stream; records that carry the same id again are one row.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -111,10 +160,30 @@ def add_PredictionLogServiceServicer_to_server(servicer, server):
                     request_deserializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.GetStatsRequest.FromString,
                     response_serializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.GetStatsResponse.SerializeToString,
             ),
+            'GetStatsSeries': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetStatsSeries,
+                    request_deserializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.GetStatsSeriesRequest.FromString,
+                    response_serializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.GetStatsSeriesResponse.SerializeToString,
+            ),
+            'ExportPredictions': grpc.unary_stream_rpc_method_handler(
+                    servicer.ExportPredictions,
+                    request_deserializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.ExportPredictionsRequest.FromString,
+                    response_serializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.ExportPredictionsResponse.SerializeToString,
+            ),
             'RecordFeedback': grpc.unary_unary_rpc_method_handler(
                     servicer.RecordFeedback,
                     request_deserializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.RecordFeedbackRequest.FromString,
                     response_serializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.RecordFeedbackResponse.SerializeToString,
+            ),
+            'ListFeedback': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListFeedback,
+                    request_deserializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.ListFeedbackRequest.FromString,
+                    response_serializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.ListFeedbackResponse.SerializeToString,
+            ),
+            'Append': grpc.stream_unary_rpc_method_handler(
+                    servicer.Append,
+                    request_deserializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.AppendRequest.FromString,
+                    response_serializer=weir_dot_predictions_dot_v1_dot_predictions__pb2.AppendResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -212,6 +281,60 @@ class PredictionLogService:
             _registered_method=True)
 
     @staticmethod
+    def GetStatsSeries(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.predictions.v1.PredictionLogService/GetStatsSeries',
+            weir_dot_predictions_dot_v1_dot_predictions__pb2.GetStatsSeriesRequest.SerializeToString,
+            weir_dot_predictions_dot_v1_dot_predictions__pb2.GetStatsSeriesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ExportPredictions(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_stream(
+            request,
+            target,
+            '/weir.predictions.v1.PredictionLogService/ExportPredictions',
+            weir_dot_predictions_dot_v1_dot_predictions__pb2.ExportPredictionsRequest.SerializeToString,
+            weir_dot_predictions_dot_v1_dot_predictions__pb2.ExportPredictionsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
     def RecordFeedback(request,
             target,
             options=(),
@@ -228,6 +351,60 @@ class PredictionLogService:
             '/weir.predictions.v1.PredictionLogService/RecordFeedback',
             weir_dot_predictions_dot_v1_dot_predictions__pb2.RecordFeedbackRequest.SerializeToString,
             weir_dot_predictions_dot_v1_dot_predictions__pb2.RecordFeedbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListFeedback(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.predictions.v1.PredictionLogService/ListFeedback',
+            weir_dot_predictions_dot_v1_dot_predictions__pb2.ListFeedbackRequest.SerializeToString,
+            weir_dot_predictions_dot_v1_dot_predictions__pb2.ListFeedbackResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def Append(request_iterator,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.stream_unary(
+            request_iterator,
+            target,
+            '/weir.predictions.v1.PredictionLogService/Append',
+            weir_dot_predictions_dot_v1_dot_predictions__pb2.AppendRequest.SerializeToString,
+            weir_dot_predictions_dot_v1_dot_predictions__pb2.AppendResponse.FromString,
             options,
             channel_credentials,
             insecure,

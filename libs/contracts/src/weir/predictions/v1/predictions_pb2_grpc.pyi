@@ -42,8 +42,18 @@ class PredictionLogServiceStub:
     """Predictions that match, newest first, in pages."""
     GetStats: _grpc.UnaryUnaryMultiCallable[_predictions_pb2.GetStatsRequest, _predictions_pb2.GetStatsResponse]
     """Counts and quantiles over the predictions that match."""
+    GetStatsSeries: _grpc.UnaryUnaryMultiCallable[_predictions_pb2.GetStatsSeriesRequest, _predictions_pb2.GetStatsSeriesResponse]
+    """The same by hour or day, over months, from numbers that are kept up to date as rows arrive."""
+    ExportPredictions: _grpc.UnaryStreamMultiCallable[_predictions_pb2.ExportPredictionsRequest, _predictions_pb2.ExportPredictionsResponse]
+    """Everything that matches, oldest first, as a file in pieces."""
     RecordFeedback: _grpc.UnaryUnaryMultiCallable[_predictions_pb2.RecordFeedbackRequest, _predictions_pb2.RecordFeedbackResponse]
     """Takes what a prediction should have been. Published as a fact; visible in the log soon after."""
+    ListFeedback: _grpc.UnaryUnaryMultiCallable[_predictions_pb2.ListFeedbackRequest, _predictions_pb2.ListFeedbackResponse]
+    """All feedback on one prediction, newest first."""
+    Append: _grpc.StreamUnaryMultiCallable[_predictions_pb2.AppendRequest, _predictions_pb2.AppendResponse]
+    """Takes records of predictions that were made elsewhere. Answers when all that it accepted is on
+    the event stream; records that carry the same id again are one row.
+    """
 
 @_typing.type_check_only
 class PredictionLogServiceAsyncStub(PredictionLogServiceStub):
@@ -59,8 +69,18 @@ class PredictionLogServiceAsyncStub(PredictionLogServiceStub):
     """Predictions that match, newest first, in pages."""
     GetStats: _aio.UnaryUnaryMultiCallable[_predictions_pb2.GetStatsRequest, _predictions_pb2.GetStatsResponse]  # type: ignore[assignment]
     """Counts and quantiles over the predictions that match."""
+    GetStatsSeries: _aio.UnaryUnaryMultiCallable[_predictions_pb2.GetStatsSeriesRequest, _predictions_pb2.GetStatsSeriesResponse]  # type: ignore[assignment]
+    """The same by hour or day, over months, from numbers that are kept up to date as rows arrive."""
+    ExportPredictions: _aio.UnaryStreamMultiCallable[_predictions_pb2.ExportPredictionsRequest, _predictions_pb2.ExportPredictionsResponse]  # type: ignore[assignment]
+    """Everything that matches, oldest first, as a file in pieces."""
     RecordFeedback: _aio.UnaryUnaryMultiCallable[_predictions_pb2.RecordFeedbackRequest, _predictions_pb2.RecordFeedbackResponse]  # type: ignore[assignment]
     """Takes what a prediction should have been. Published as a fact; visible in the log soon after."""
+    ListFeedback: _aio.UnaryUnaryMultiCallable[_predictions_pb2.ListFeedbackRequest, _predictions_pb2.ListFeedbackResponse]  # type: ignore[assignment]
+    """All feedback on one prediction, newest first."""
+    Append: _aio.StreamUnaryMultiCallable[_predictions_pb2.AppendRequest, _predictions_pb2.AppendResponse]  # type: ignore[assignment]
+    """Takes records of predictions that were made elsewhere. Answers when all that it accepted is on
+    the event stream; records that carry the same id again are one row.
+    """
 
 class PredictionLogServiceServicer(metaclass=_abc_1.ABCMeta):
     """Answers from the log of predictions. Every call sees one tenant: the one of its token, or, for a
@@ -93,11 +113,45 @@ class PredictionLogServiceServicer(metaclass=_abc_1.ABCMeta):
         """Counts and quantiles over the predictions that match."""
 
     @_abc_1.abstractmethod
+    def GetStatsSeries(
+        self,
+        request: _predictions_pb2.GetStatsSeriesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_predictions_pb2.GetStatsSeriesResponse, _abc.Awaitable[_predictions_pb2.GetStatsSeriesResponse]]:
+        """The same by hour or day, over months, from numbers that are kept up to date as rows arrive."""
+
+    @_abc_1.abstractmethod
+    def ExportPredictions(
+        self,
+        request: _predictions_pb2.ExportPredictionsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_abc.Iterator[_predictions_pb2.ExportPredictionsResponse], _abc.AsyncIterator[_predictions_pb2.ExportPredictionsResponse]]:
+        """Everything that matches, oldest first, as a file in pieces."""
+
+    @_abc_1.abstractmethod
     def RecordFeedback(
         self,
         request: _predictions_pb2.RecordFeedbackRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_predictions_pb2.RecordFeedbackResponse, _abc.Awaitable[_predictions_pb2.RecordFeedbackResponse]]:
         """Takes what a prediction should have been. Published as a fact; visible in the log soon after."""
+
+    @_abc_1.abstractmethod
+    def ListFeedback(
+        self,
+        request: _predictions_pb2.ListFeedbackRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_predictions_pb2.ListFeedbackResponse, _abc.Awaitable[_predictions_pb2.ListFeedbackResponse]]:
+        """All feedback on one prediction, newest first."""
+
+    @_abc_1.abstractmethod
+    def Append(
+        self,
+        request_iterator: _MaybeAsyncIterator[_predictions_pb2.AppendRequest],
+        context: _ServicerContext,
+    ) -> _typing.Union[_predictions_pb2.AppendResponse, _abc.Awaitable[_predictions_pb2.AppendResponse]]:
+        """Takes records of predictions that were made elsewhere. Answers when all that it accepted is on
+        the event stream; records that carry the same id again are one row.
+        """
 
 def add_PredictionLogServiceServicer_to_server(servicer: PredictionLogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
