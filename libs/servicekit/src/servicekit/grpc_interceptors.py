@@ -1,13 +1,13 @@
-"""What every unary call passes on its way to a servicer, in the order of `GrpcServer`."""
+"""What every call passes on its way to a servicer, in the order of `GrpcServer`."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import Any, NoReturn, TypeAlias, cast
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from typing import Any, NoReturn, TypeAlias
 
 import grpc
 import structlog
-from grpc.aio import ServicerContext
 from grpc_status import rpc_status
 from prometheus_client import Counter, Histogram
 
@@ -20,15 +20,20 @@ from servicekit.errors import (
     ServiceError,
     Unauthenticated,
 )
+from servicekit.grpc_call_shapes import (
+    Context,
+    Handler,
+    behaviour_of,
+    is_streaming,
+    surrounded,
+    with_behaviour,
+)
 from servicekit.grpc_errors import code_of, to_status
 
 _log = structlog.get_logger(__name__)
 
-# Generic in the type stubs alone, hence the quotes.
-Context: TypeAlias = "ServicerContext[Any, Any]"
-Handler: TypeAlias = "grpc.RpcMethodHandler[Any, Any] | None"
-Behaviour: TypeAlias = "Callable[[Any, Context], Awaitable[Any]]"
 Details = grpc.HandlerCallDetails
+Continuation: TypeAlias = "Callable[[Details], Awaitable[Handler | None]]"
 
 PUBLIC_SERVICES = frozenset(
     {
@@ -47,38 +52,73 @@ SECONDS = Histogram(
 )
 
 
-class UnaryInterceptor(grpc.aio.ServerInterceptor):
-    """Calls `around` for each unary call; streaming calls pass untouched."""
+class CallInterceptor(grpc.aio.ServerInterceptor):
+    """Runs each call inside of `around`; streams of public services pass untouched."""
 
-    async def around(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
-        """Does its part and awaits `inner(request, context)`."""
+    def around(
+        self, method: str, context: Context, *, streaming: bool
+    ) -> AbstractAsyncContextManager[None]:
+        """Entered before the servicer sees the call, left when the call has ended."""
         raise AssertionError("a subclass says what to do")
 
     async def intercept_service(
-        self, continuation: Callable[[Details], Awaitable[Handler]], handler_call_details: Details
-    ) -> Handler:
+        self, continuation: Continuation, handler_call_details: Details
+    ) -> "Handler | None":
         """Wraps the handler (gRPC's own hook)."""
         handler = await continuation(handler_call_details)
-        if handler is None or handler.request_streaming or handler.response_streaming:
-            return handler
-        inner = cast("Behaviour", handler.unary_unary)
         method = str(handler_call_details.method)
-
-        async def call(request: Any, context: Context) -> Any:
-            return await self.around(method, inner, request, context)
-
-        return grpc.unary_unary_rpc_method_handler(
-            call, handler.request_deserializer, handler.response_serializer
+        if handler is None:
+            return None
+        streaming = is_streaming(handler)
+        # A health watch goes on for days, by design.
+        if streaming and _service_of(method) in PUBLIC_SERVICES:
+            return handler
+        return surrounded(
+            handler, lambda context: self.around(method, context, streaming=streaming)
         )
 
 
-class RequestContextInterceptor(UnaryInterceptor):
-    """Sets the request's id and deadline, from the caller where it states them."""
+class AnswerStreamInterceptor(grpc.aio.ServerInterceptor):
+    """Sends streams of answers from within the call's own task.
 
-    def __init__(self, default_timeout: float) -> None:
+    gRPC leaves the generator of an abandoned call to the garbage collector, which ends it in some
+    other task, where spans and deadlines cannot be closed as they were opened.
+    """
+
+    async def intercept_service(
+        self, continuation: Continuation, handler_call_details: Details
+    ) -> "Handler | None":
+        """Wraps the handler (gRPC's own hook)."""
+        handler = await continuation(handler_call_details)
+        public = _service_of(str(handler_call_details.method)) in PUBLIC_SERVICES
+        if handler is None or public or not handler.response_streaming:
+            return handler
+        inner = behaviour_of(handler)
+
+        async def send(request: Any, context: Context) -> None:
+            async with aclosing(inner(request, context)) as answers:
+                async for answer in answers:
+                    await context.write(answer)
+
+        return with_behaviour(handler, send)
+
+
+class RequestContextInterceptor(CallInterceptor):
+    """Sets the request's id and deadline, from the caller where it states them.
+
+    Args:
+        default_timeout: longest that a call with one message on each side may take, seconds.
+        stream_timeout: longest that any other call may take, seconds.
+    """
+
+    def __init__(self, default_timeout: float, stream_timeout: float) -> None:
         self._default_timeout = default_timeout
+        self._stream_timeout = stream_timeout
 
-    async def around(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
+    @asynccontextmanager
+    async def around(
+        self, method: str, context: Context, *, streaming: bool
+    ) -> AsyncIterator[None]:
         """Binds them to the call's own context."""
         metadata = dict(context.invocation_metadata() or ())
         offered = metadata.get("x-request-id")
@@ -86,21 +126,25 @@ class RequestContextInterceptor(UnaryInterceptor):
             request_context.accept_request_id(offered if isinstance(offered, str) else None)
         )
         remaining = context.time_remaining()
-        timeout = min(self._default_timeout, remaining if remaining is not None else float("inf"))
+        longest = self._stream_timeout if streaming else self._default_timeout
+        timeout = min(longest, remaining if remaining is not None else float("inf"))
         request_context.deadline.set(time.monotonic() + timeout)
-        return await inner(request, context)
+        yield
 
 
-class ObservationInterceptor(UnaryInterceptor):
+class ObservationInterceptor(CallInterceptor):
     """Counts, times and logs each call."""
 
-    async def around(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
+    @asynccontextmanager
+    async def around(
+        self, method: str, context: Context, *, streaming: bool
+    ) -> AsyncIterator[None]:
         """Ends with one log event, whatever happened."""
         started = time.perf_counter()
         code = grpc.StatusCode.OK
         try:
-            return await inner(request, context)
-        except asyncio.CancelledError:
+            yield
+        except (asyncio.CancelledError, GeneratorExit):
             code = grpc.StatusCode.CANCELLED
             raise
         except BaseException:
@@ -115,16 +159,19 @@ class ObservationInterceptor(UnaryInterceptor):
             write("grpc_call", method=method, code=code.name, seconds=round(elapsed, 5))
 
 
-class ErrorInterceptor(UnaryInterceptor):
+class ErrorInterceptor(CallInterceptor):
     """Answers with the status of a service error; anything else is logged whole and kept inside."""
 
-    async def around(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
+    @asynccontextmanager
+    async def around(
+        self, method: str, context: Context, *, streaming: bool
+    ) -> AsyncIterator[None]:
         """Also ends the call at its deadline."""
         deadline = request_context.deadline.get()
         left = None if deadline is None else deadline - time.monotonic()
         try:
             async with asyncio.timeout(left):
-                return await inner(request, context)
+                yield
         except ServiceError as error:
             await _abort(context, error)
         except TimeoutError:
@@ -136,7 +183,7 @@ class ErrorInterceptor(UnaryInterceptor):
             await _abort(context, Internal("Something went wrong inside; the log knows more."))
 
 
-class AuthInterceptor(UnaryInterceptor):
+class AuthInterceptor(CallInterceptor):
     """Lets a call pass when its bearer token is valid and holds the method's scope.
 
     Denies by default: a method that `scopes` does not name is only open if it belongs to a service
@@ -147,25 +194,23 @@ class AuthInterceptor(UnaryInterceptor):
         self._verifier = verifier
         self._scopes = scopes
 
-    async def intercept_service(
-        self, continuation: Callable[[Details], Awaitable[Handler]], handler_call_details: Details
-    ) -> Handler:
-        """Lets public services through, whatever the shape of their calls."""
-        method = str(handler_call_details.method)
-        if _service_of(method) in PUBLIC_SERVICES:
-            return await continuation(handler_call_details)
-        return await super().intercept_service(continuation, handler_call_details)
-
-    async def around(self, method: str, inner: Behaviour, request: Any, context: Context) -> Any:
+    @asynccontextmanager
+    async def around(
+        self, method: str, context: Context, *, streaming: bool
+    ) -> AsyncIterator[None]:
         """Sets the principal that the servicer sees."""
+        if _service_of(method) not in PUBLIC_SERVICES:
+            request_context.principal.set(await self._caller(method, context))
+        yield
+
+    async def _caller(self, method: str, context: Context) -> request_context.Principal:
         scope = self._scopes.get(method)
         if scope is None:
             raise PermissionDenied("This method is not open to anybody.")
         caller = await self._verifier.verify(_bearer_token(context))
         if scope not in caller.scopes:
             raise PermissionDenied(f"The token lacks the scope {scope}.", reason="SCOPE_MISSING")
-        request_context.principal.set(caller)
-        return await inner(request, context)
+        return caller
 
 
 def _service_of(method: str) -> str:

@@ -14,11 +14,13 @@ from opentelemetry.trace import TracerProvider
 
 from servicekit.access_tokens import AccessTokenVerifier
 from servicekit.grpc_interceptors import (
+    AnswerStreamInterceptor,
     AuthInterceptor,
     ErrorInterceptor,
     ObservationInterceptor,
     RequestContextInterceptor,
 )
+from servicekit.grpc_request_format import RequestFormatInterceptor
 from servicekit.settings import GrpcServerSettings
 
 _log = structlog.get_logger(__name__)
@@ -46,22 +48,27 @@ class GrpcServer:
         self._health = health.HealthServicer()
         self._services = ["grpc.health.v1.Health", reflection.SERVICE_NAME]
         self.address = settings.grpc_address
-        age_ms = int(settings.grpc_connection_age * 1000)
+        age = settings.grpc_connection_age
+        grace = max(age, settings.grpc_stream_timeout)
         self.grpc = grpc.aio.server(
             interceptors=[
+                AnswerStreamInterceptor(),
                 aio_server_interceptor(
                     tracer_provider=tracer_provider, filter_=filters.negate(filters.health_check())
                 ),
-                RequestContextInterceptor(settings.grpc_default_timeout),
+                RequestContextInterceptor(
+                    settings.grpc_default_timeout, settings.grpc_stream_timeout
+                ),
                 ObservationInterceptor(),
                 ErrorInterceptor(),
                 AuthInterceptor(verifier, scopes),
+                RequestFormatInterceptor(),
             ],
             options=[
                 ("grpc.so_reuseport", 0),
                 ("grpc.max_receive_message_length", settings.grpc_max_message_bytes),
-                ("grpc.max_connection_age_ms", age_ms),
-                ("grpc.max_connection_age_grace_ms", age_ms),
+                ("grpc.max_connection_age_ms", int(age * 1000)),
+                ("grpc.max_connection_age_grace_ms", int(grace * 1000)),
                 # Clients ping an idle connection to notice a dead server; the default forbids it.
                 ("grpc.http2.min_ping_interval_without_data_ms", 10_000),
             ],

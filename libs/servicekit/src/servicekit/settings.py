@@ -54,6 +54,11 @@ class GrpcServerSettings(EnvironmentSettings):
         gt=0,
         description="Longest that a call may take, seconds.",
     )
+    grpc_stream_timeout: float = Field(
+        default=600.0,
+        gt=0,
+        description="Longest that a call with a stream of messages may take, seconds.",
+    )
     grpc_max_message_bytes: int = Field(
         default=4 * 1024 * 1024, gt=0, description="Largest request that is read."
     )
