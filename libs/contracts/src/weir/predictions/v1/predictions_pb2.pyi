@@ -32,14 +32,16 @@ EXPORT_FORMAT_JSON_LINES: ExportFormat
 EXPORT_FORMAT_PARQUET: ExportFormat
 
 class GetPredictionRequest(_message.Message):
-    __slots__ = ("tenant", "prediction_id", "include_input")
+    __slots__ = ("tenant", "prediction_id", "include_input", "client_id")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_INPUT_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     prediction_id: str
     include_input: bool
-    def __init__(self, tenant: _Optional[str] = ..., prediction_id: _Optional[str] = ..., include_input: _Optional[bool] = ...) -> None: ...
+    client_id: str
+    def __init__(self, tenant: _Optional[str] = ..., prediction_id: _Optional[str] = ..., include_input: _Optional[bool] = ..., client_id: _Optional[str] = ...) -> None: ...
 
 class GetPredictionResponse(_message.Message):
     __slots__ = ("prediction",)

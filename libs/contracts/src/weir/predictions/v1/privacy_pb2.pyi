@@ -19,12 +19,14 @@ ERASURE_STATE_RUNNING: ErasureState
 ERASURE_STATE_COMPLETE: ErasureState
 
 class EraseSubjectRequest(_message.Message):
-    __slots__ = ("tenant", "subject")
+    __slots__ = ("tenant", "subject", "client_id")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     subject: str
-    def __init__(self, tenant: _Optional[str] = ..., subject: _Optional[str] = ...) -> None: ...
+    client_id: str
+    def __init__(self, tenant: _Optional[str] = ..., subject: _Optional[str] = ..., client_id: _Optional[str] = ...) -> None: ...
 
 class EraseSubjectResponse(_message.Message):
     __slots__ = ("erasure",)
