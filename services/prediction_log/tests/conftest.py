@@ -1,28 +1,43 @@
 """One migrated database for the session, emptied for each test, and events to fill it with."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
+from pathlib import Path
 from typing import Any
 
+import grpc
 import pytest
 import pytest_asyncio
 from google.protobuf.message import Message
+from grpc.aio import AioRpcError
 from opentelemetry.sdk.trace import TracerProvider
+from redis.asyncio import Redis
 from sqlalchemy import func, select, text
 
 from prediction_log.database import Database, database_url
-from prediction_log.event_decoding import Decode, decode_prediction
+from prediction_log.event_decoding import Decode, decode_feedback, decode_prediction
+from prediction_log.feedback import FeedbackDesk
+from prediction_log.grpc_api import SCOPES, PredictionLogServicer
 from prediction_log.insert_spans import InsertSpans
 from prediction_log.migrate import upgrade
+from prediction_log.prediction_queries import PredictionQueries
 from prediction_log.record_store import RecordStore, record_writers
 from prediction_log.recorder import Recorder
 from prediction_log.tables import METADATA
-from servicekit.event_stream import Event
+from servicekit.access_tokens import AccessTokenVerifier
+from servicekit.event_stream import Event, EventConsumer, EventPublisher
+from servicekit.grpc_errors import from_rpc_error
+from servicekit.grpc_server import GrpcServer
 from servicekit.identifiers import new_id, time_of
+from servicekit.settings import GrpcServerSettings
+from testkit.issuer import AUDIENCE, ISSUER, FakeIssuer
 from testkit.stores import PostgresStore
 from weir.events.v1 import events_pb2
+from weir.predictions.v1 import predictions_pb2_grpc
 
 STREAM = "weir:predictions:0"
+FEEDBACK_STREAM = "weir:feedback"
+Call = Callable[..., Any]
 
 
 class LogUnderTest:
@@ -148,3 +163,77 @@ async def open_log() -> AsyncIterator[Callable[..., LogUnderTest]]:
     yield open_one
     for log in opened:
         await log.database.close()
+
+
+@pytest_asyncio.fixture
+async def serve(
+    tmp_path: Path, issuer: FakeIssuer, redis: Redis
+) -> AsyncIterator[Callable[[Any], Any]]:
+    """Serves a database over gRPC; returns a function that calls it."""
+    servers: list[GrpcServer] = []
+    channels: list[grpc.aio.Channel] = []
+
+    async def start(database: Any) -> Call:
+        address = f"unix:{tmp_path}/grpc{len(servers)}.sock"
+        server = GrpcServer(
+            GrpcServerSettings(grpc_address=address, shutdown_grace=0.1),
+            verifier=AccessTokenVerifier(issuer, issuer=ISSUER, audience=AUDIENCE),
+            scopes=SCOPES,
+            tracer_provider=TracerProvider(shutdown_on_exit=False),
+        )
+        queries = PredictionQueries(database)
+        desk = FeedbackDesk(queries, EventPublisher(redis), FEEDBACK_STREAM, new_id)
+        predictions_pb2_grpc.add_PredictionLogServiceServicer_to_server(
+            PredictionLogServicer(queries, desk), server.grpc
+        )
+        await server.start()
+        servers.append(server)
+        channel = grpc.aio.insecure_channel(address)
+        channels.append(channel)
+        stub = predictions_pb2_grpc.PredictionLogServiceStub(channel)
+
+        async def call(request: Any, *, token: str = "", seconds: float = 10.0) -> Any:
+            token = token or issuer.token("predictions:read", "feedback:write")
+            method = getattr(stub, type(request).__name__.removesuffix("Request"))
+            metadata = (("authorization", f"Bearer {token}"),)
+            try:
+                return await method(request, metadata=metadata, timeout=seconds)
+            except AioRpcError as error:
+                raise from_rpc_error(error, "prediction_log") from error
+
+        return call
+
+    yield start
+    for channel in channels:
+        await channel.close()
+    for server in servers:
+        await server.stop()
+
+
+@pytest_asyncio.fixture
+async def call(serve: Callable[[Any], Any], log: LogUnderTest) -> Call:
+    """Calls the service of `log`."""
+    answer: Call = await serve(log.database)
+    return answer
+
+
+@pytest.fixture
+def written(log: LogUnderTest, redis: Redis) -> Call:
+    """Writes what is on a stream, the one of feedback by default; returns it."""
+
+    async def write(stream: str = FEEDBACK_STREAM, decode: Decode = decode_feedback) -> list[Event]:
+        seen: list[Event] = []
+        recorder = log.recorder(decode, stream)
+
+        async def handle(events: Sequence[Event]) -> None:
+            seen.extend(events)
+            await recorder.record(events)
+
+        consumer = EventConsumer(
+            redis, stream=stream, group="prediction_log", consumer="test", block=0.01
+        )
+        while await consumer.consume_once(handle):
+            pass
+        return seen
+
+    return write

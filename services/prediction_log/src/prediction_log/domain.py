@@ -43,7 +43,10 @@ class PredictionRecord:
 
 @dataclass(frozen=True, slots=True)
 class FeedbackRecord:
-    """What a prediction should have been, as somebody said. The latest is the one that counts."""
+    """What a prediction should have been, as somebody said.
+
+    Of several on one prediction the latest counts: the one with the highest (given_at, id).
+    """
 
     id: UUID
     given_at: datetime

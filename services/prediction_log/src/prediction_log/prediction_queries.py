@@ -31,6 +31,9 @@ _P = PREDICTION_LOGS.c
 _F = FEEDBACK.c
 _RECORD = [column for column in PREDICTION_LOGS.columns if column.name != "recorded_at"]
 _FEEDBACK = [column for column in FEEDBACK.columns if column.name != "recorded_at"]
+LATEST_FIRST = (_F.given_at.desc(), _F.id.desc())
+"""Order of the feedback on one prediction: the first is the one that counts. Ids alone would not
+do: one that comes from an idempotency key carries no time."""
 _QUANTILES = [0.5, 0.95, 0.99]
 
 
@@ -108,7 +111,7 @@ def _predictions(*conditions: ColumnElement[bool], limit: int) -> Select[Any]:
     latest = lateral(
         select(*(column.label(f"feedback_{column.name}") for column in _FEEDBACK))
         .where(_F.tenant == found.c.tenant, _F.prediction_id == found.c.id)
-        .order_by(_F.id.desc())
+        .order_by(*LATEST_FIRST)
         .limit(1)
     ).alias("latest")
     both = found.outerjoin(latest, true())
@@ -128,7 +131,7 @@ def _stats(tenant: str, matching: PredictionFilter) -> Select[Any]:
         select(_F.prediction_id, _F.correct_label)
         .where(_F.tenant == tenant, _F.correct_label.is_not(None))
         .ext(distinct_on(_F.prediction_id))
-        .order_by(_F.prediction_id, _F.id.desc())
+        .order_by(_F.prediction_id, *LATEST_FIRST)
         .subquery()
     )
     judged = (
