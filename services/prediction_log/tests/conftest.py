@@ -14,9 +14,11 @@ from opentelemetry.sdk.trace import TracerProvider
 from redis.asyncio import Redis
 from sqlalchemy import func, select, text
 
+from prediction_log.appending import Appender
 from prediction_log.database import Database, database_url
 from prediction_log.event_decoding import Decode, decode_feedback, decode_prediction
 from prediction_log.feedback import FeedbackDesk
+from prediction_log.feedback_queries import FeedbackQueries
 from prediction_log.grpc_api import SCOPES, PredictionLogServicer
 from prediction_log.insert_spans import InsertSpans
 from prediction_log.migrate import upgrade
@@ -28,7 +30,7 @@ from servicekit.access_tokens import AccessTokenVerifier
 from servicekit.event_stream import Event, EventConsumer, EventPublisher
 from servicekit.grpc_errors import from_rpc_error
 from servicekit.grpc_server import GrpcServer
-from servicekit.identifiers import new_id, time_of
+from servicekit.identifiers import new_id, new_id_at, time_of
 from servicekit.settings import GrpcServerSettings
 from testkit.issuer import AUDIENCE, ISSUER, FakeIssuer
 from testkit.stores import PostgresStore
@@ -173,7 +175,7 @@ async def serve(
     servers: list[GrpcServer] = []
     channels: list[grpc.aio.Channel] = []
 
-    async def start(database: Any) -> Call:
+    async def start(database: Any, *, append_calls: int = 4, events: Redis = redis) -> Call:
         address = f"unix:{tmp_path}/grpc{len(servers)}.sock"
         server = GrpcServer(
             GrpcServerSettings(grpc_address=address, shutdown_grace=0.1),
@@ -182,10 +184,14 @@ async def serve(
             tracer_provider=TracerProvider(shutdown_on_exit=False),
         )
         queries = PredictionQueries(database)
-        desk = FeedbackDesk(queries, EventPublisher(redis), FEEDBACK_STREAM, new_id)
-        predictions_pb2_grpc.add_PredictionLogServiceServicer_to_server(
-            PredictionLogServicer(queries, desk), server.grpc
+        publisher = EventPublisher(events)
+        servicer = PredictionLogServicer(
+            queries,
+            FeedbackDesk(queries, publisher, FEEDBACK_STREAM, new_id),
+            FeedbackQueries(database),
+            Appender(publisher, [STREAM], new_id_at, max_calls=append_calls),
         )
+        predictions_pb2_grpc.add_PredictionLogServiceServicer_to_server(servicer, server.grpc)
         await server.start()
         servers.append(server)
         channel = grpc.aio.insecure_channel(address)
@@ -193,9 +199,12 @@ async def serve(
         stub = predictions_pb2_grpc.PredictionLogServiceStub(channel)
 
         async def call(request: Any, *, token: str = "", seconds: float = 10.0) -> Any:
-            token = token or issuer.token("predictions:read", "feedback:write")
-            method = getattr(stub, type(request).__name__.removesuffix("Request"))
+            token = token or issuer.token("predictions:read", "feedback:write", "predictions:write")
             metadata = (("authorization", f"Bearer {token}"),)
+            # Append is the one method that takes a stream of requests.
+            single = isinstance(request, Message)
+            name = type(request).__name__.removesuffix("Request") if single else "Append"
+            method = getattr(stub, name)
             try:
                 return await method(request, metadata=metadata, timeout=seconds)
             except AioRpcError as error:

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from prediction_log.grpc_api import SCOPES, PredictionLogServicer
 from servicekit.errors import (
     DeadlineExceeded,
     InvalidInput,
@@ -17,6 +18,7 @@ from servicekit.errors import (
 )
 from servicekit.identifiers import new_id
 from testkit.issuer import FakeIssuer
+from weir.predictions.v1 import predictions_pb2
 from weir.predictions.v1 import predictions_pb2 as pb
 
 Call = Callable[..., Any]
@@ -27,6 +29,7 @@ def every_method(prediction_id: str, **fields: str) -> list[Any]:
         pb.GetPredictionRequest(prediction_id=prediction_id, **fields),
         pb.ListPredictionsRequest(**fields),
         pb.GetStatsRequest(**fields),
+        pb.ListFeedbackRequest(prediction_id=prediction_id, **fields),
         pb.RecordFeedbackRequest(prediction_id=prediction_id, score=1.0, **fields),
     ]
 
@@ -36,8 +39,8 @@ async def test_another_tenants_prediction_does_not_exist(
 ) -> None:
     fact = facts.prediction(tenant="tenant-2")
     await log.recorder().record(facts.events(fact))
-    get, listing, stats, feedback = every_method(fact.prediction_id)
-    for request in (get, feedback):
+    get, listing, stats, history, feedback = every_method(fact.prediction_id)
+    for request in (get, history, feedback):
         with pytest.raises(NotFound):
             await call(request)
     assert not (await call(listing)).predictions
@@ -90,6 +93,18 @@ async def test_each_method_needs_its_scope(call: Call, issuer: FakeIssuer) -> No
             await call(request, token=issuer.token("feedback:write"))
     with pytest.raises(PermissionDenied, match="feedback:write"):
         await call(feedback, token=issuer.token("predictions:read"))
+    with pytest.raises(PermissionDenied, match="predictions:write"):
+        await call(iter([]), token=issuer.token("predictions:read", "feedback:write", "delegate"))
+
+
+def test_every_method_has_a_scope() -> None:
+    service = predictions_pb2.DESCRIPTOR.services_by_name["PredictionLogService"]
+    implemented = {
+        f"/{service.full_name}/{method.name}"
+        for method in service.methods
+        if method.name in vars(PredictionLogServicer)
+    }
+    assert implemented <= set(SCOPES)
 
 
 async def test_query_that_takes_too_long_is_ended(

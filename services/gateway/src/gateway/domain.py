@@ -16,6 +16,7 @@ SCOPES = {
     "models:predict": "Ask models for predictions.",
     "models:read": "See which models are served.",
     "predictions:read": "Read the tenant's log of predictions and its statistics.",
+    "predictions:write": "Append predictions that were made elsewhere to the tenant's log.",
     "feedback:write": "Tell what a prediction should have been.",
     "drift:read": "Read drift reports.",
 }

@@ -12,6 +12,7 @@ import structlog
 from opentelemetry.sdk.trace import TracerProvider
 from redis.asyncio import Redis
 
+from prediction_log.appending import Appender
 from prediction_log.database import Database, database_url
 from prediction_log.event_decoding import (
     Decode,
@@ -22,6 +23,7 @@ from prediction_log.event_decoding import (
     decode_prediction,
 )
 from prediction_log.feedback import FeedbackDesk
+from prediction_log.feedback_queries import FeedbackQueries
 from prediction_log.grpc_api import SCOPES, SERVICE, PredictionLogServicer
 from prediction_log.insert_spans import InsertSpans
 from prediction_log.migrate import DatabaseAway, schema_revisions, upgrade
@@ -35,7 +37,7 @@ from prediction_log.stream_watch import StreamWatch
 from servicekit.access_tokens import AccessTokenVerifier, RemoteKeySource
 from servicekit.event_stream import EventConsumer, EventPublisher
 from servicekit.grpc_server import GrpcServer
-from servicekit.identifiers import new_id
+from servicekit.identifiers import new_id, new_id_at
 from servicekit.lifecycle import every, run_until_stopped
 from servicekit.redis_client import open_redis
 from servicekit.startup import describe_settings, run_service
@@ -65,7 +67,15 @@ async def serve(settings: Settings) -> None:
         settings.events_redis_url.get_secret_value(), timeout=settings.events_timeout
     )
     queries = PredictionQueries(reading)
-    feedback = FeedbackDesk(queries, EventPublisher(redis), settings.feedback_stream, new_id)
+    publisher = EventPublisher(redis)
+    servicer = PredictionLogServicer(
+        queries,
+        FeedbackDesk(queries, publisher, settings.feedback_stream, new_id),
+        FeedbackQueries(reading),
+        Appender(
+            publisher, settings.predictions_streams, new_id_at, max_calls=settings.append_calls
+        ),
+    )
     async with httpx.AsyncClient(timeout=_ISSUER_TIMEOUT) as http:
         server = GrpcServer(
             settings,
@@ -77,9 +87,7 @@ async def serve(settings: Settings) -> None:
             scopes=SCOPES,
             tracer_provider=tracer_provider,
         )
-        predictions_pb2_grpc.add_PredictionLogServiceServicer_to_server(
-            PredictionLogServicer(queries, feedback), server.grpc
-        )
+        predictions_pb2_grpc.add_PredictionLogServiceServicer_to_server(servicer, server.grpc)
         server.expose(SERVICE)
         watch = SchemaWatch(writing, schema_revisions(), server.set_serving)
         serve_metrics(settings.metrics_address)

@@ -1,5 +1,7 @@
 """Cursors of lists: where the next page begins, bound to the list that they were made for.
 
+`matching` is whatever tells one list of a tenant from another, by its `repr`.
+
 The binding is a plain hash, no signature: it finds cursors that were changed or taken to another
 tenant or filter. Somebody who computes one gains nothing that a filter by time would not give,
 because the tenant never comes from the cursor.
@@ -10,19 +12,19 @@ import binascii
 import hashlib
 from uuid import UUID
 
-from prediction_log.domain import InvalidRequest, PredictionFilter
+from prediction_log.domain import InvalidRequest
 from servicekit.errors import FieldViolation
 
 _DIGEST_BYTES = 16
 
 
-def make_cursor(tenant: str, matching: PredictionFilter, last: UUID) -> str:
+def make_cursor(tenant: str, matching: object, last: UUID) -> str:
     """The cursor of the page after the one that ends with `last`."""
     content = last.bytes + _digest(tenant, matching, last)
     return base64.urlsafe_b64encode(content).rstrip(b"=").decode()
 
 
-def read_cursor(tenant: str, matching: PredictionFilter, cursor: str) -> UUID:
+def read_cursor(tenant: str, matching: object, cursor: str) -> UUID:
     """The id that the page before ended with.
 
     Raises:
@@ -39,7 +41,7 @@ def read_cursor(tenant: str, matching: PredictionFilter, cursor: str) -> UUID:
     return last
 
 
-def _digest(tenant: str, matching: PredictionFilter, last: UUID) -> bytes:
+def _digest(tenant: str, matching: object, last: UUID) -> bytes:
     bound = repr((tenant, matching, last)).encode()
     return hashlib.sha256(bound).digest()[:_DIGEST_BYTES]
 

@@ -5,7 +5,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from servicekit.errors import DeadlineExceeded, InvalidInput, NotFound, Unavailable
+from servicekit.errors import (
+    DeadlineExceeded,
+    Exhausted,
+    InvalidInput,
+    NotFound,
+    Unavailable,
+)
 
 MAX_NAME = 128
 """Characters of a tenant, a client, a model, a version, a request id."""
@@ -178,6 +184,12 @@ class InvalidRequest(InvalidInput):
     """A field of the request cannot be taken."""
 
     reason = "INVALID_REQUEST"
+
+
+class AppendsFull(Exhausted):
+    """As many callers append as the log takes at a time."""
+
+    reason = "APPENDS_FULL"
 
 
 class LogStoreUnavailable(Unavailable):

@@ -42,7 +42,15 @@ def decode_prediction(event: Event) -> Sequence[PredictionRecord]:
     Raises:
         PoisonEvent: it can never be one.
     """
-    fact = _parse(event, events_pb2.PredictionRecorded())
+    return prediction_records(_parse(event, events_pb2.PredictionRecorded()))
+
+
+def prediction_records(fact: events_pb2.PredictionRecorded) -> Sequence[PredictionRecord]:
+    """The row of a fact, whatever way it came.
+
+    Raises:
+        PoisonEvent: it can never be one.
+    """
     identifier = _identifier("prediction_id", fact.prediction_id)
     predicted_at = _moment("predicted_at", fact.predicted_at)
     if abs(predicted_at - time_of(identifier)) > ID_TIME_TOLERANCE:

@@ -1,19 +1,25 @@
 """PredictionLogService over gRPC."""
 
+from collections.abc import AsyncIterator
 from typing import Any
 
+from prediction_log.appending import Appender
 from prediction_log.converters import (
+    appended_fact,
     filter_from,
     identifier_from,
     invalid,
     opinion_from,
     text_from,
+    to_append_response,
+    to_feedback,
     to_prediction,
     to_stats,
 )
 from prediction_log.cursors import make_cursor, read_cursor
 from prediction_log.domain import PredictionNotFound
 from prediction_log.feedback import FeedbackDesk
+from prediction_log.feedback_queries import FeedbackQueries
 from prediction_log.prediction_queries import PredictionQueries
 from prediction_log.tenancy import client_of, tenant_of
 from servicekit import request_context
@@ -25,17 +31,31 @@ SCOPES = {
     f"/{SERVICE}/ListPredictions": "predictions:read",
     f"/{SERVICE}/GetStats": "predictions:read",
     f"/{SERVICE}/RecordFeedback": "feedback:write",
+    f"/{SERVICE}/ListFeedback": "predictions:read",
+    f"/{SERVICE}/Append": "predictions:write",
 }
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
+MAX_FEEDBACK_LIMIT = 200
+"""With comments of the greatest length a page of them still fits into a message."""
+MAX_APPEND_RECORDS = 1000
+"""In one message."""
 
 
 class PredictionLogServicer(predictions_pb2_grpc.PredictionLogServiceServicer):
     """Answers for the tenant that the caller belongs to or speaks for."""
 
-    def __init__(self, queries: PredictionQueries, feedback: FeedbackDesk) -> None:
+    def __init__(
+        self,
+        queries: PredictionQueries,
+        feedback: FeedbackDesk,
+        history: FeedbackQueries,
+        appender: Appender,
+    ) -> None:
         self._queries = queries
         self._feedback = feedback
+        self._history = history
+        self._appender = appender
 
     async def GetPrediction(
         self, request: predictions_pb2.GetPredictionRequest, context: Any
@@ -86,6 +106,42 @@ class PredictionLogServicer(predictions_pb2_grpc.PredictionLogServiceServicer):
             opinion_from(request),
         )
         return predictions_pb2.RecordFeedbackResponse(feedback_id=str(feedback_id))
+
+    async def ListFeedback(
+        self, request: predictions_pb2.ListFeedbackRequest, context: Any
+    ) -> predictions_pb2.ListFeedbackResponse:
+        """A page of all that was said, newest first; NOT_FOUND for another tenant's prediction."""
+        tenant = _tenant(request.tenant)
+        identifier = identifier_from("prediction_id", request.prediction_id)
+        limit = request.limit or DEFAULT_LIMIT
+        if limit > MAX_FEEDBACK_LIMIT:
+            raise invalid("limit", f"is above {MAX_FEEDBACK_LIMIT}")
+        listed = ("feedback", identifier)
+        after = read_cursor(tenant, listed, request.cursor) if request.cursor else None
+        if await self._queries.find(tenant, identifier) is None:
+            raise PredictionNotFound("There is no such prediction.")
+        found = await self._history.page(tenant, identifier, after=after, limit=limit + 1)
+        page = found[:limit]
+        more = len(found) > limit
+        return predictions_pb2.ListFeedbackResponse(
+            feedback=[to_feedback(record) for record in page],
+            next_cursor=make_cursor(tenant, listed, page[-1].id) if more else "",
+        )
+
+    async def Append(
+        self, request_iterator: AsyncIterator[predictions_pb2.AppendRequest], context: Any
+    ) -> predictions_pb2.AppendResponse:
+        """Answers once all that was accepted is on the stream."""
+        caller = request_context.principal.get()
+        with self._appender.begin() as appending:
+            async for request in request_iterator:
+                if len(request.records) > MAX_APPEND_RECORDS:
+                    raise invalid("records", f"are more than {MAX_APPEND_RECORDS}")
+                await appending.add(
+                    appended_fact(record, caller.tenant, caller.client_id)
+                    for record in request.records
+                )
+            return to_append_response(await appending.finish())
 
 
 def _tenant(stated: str) -> str:

@@ -30,7 +30,7 @@ from prediction_log.tables import FEEDBACK, PREDICTION_LOGS
 _P = PREDICTION_LOGS.c
 _F = FEEDBACK.c
 _RECORD = [column for column in PREDICTION_LOGS.columns if column.name != "recorded_at"]
-_FEEDBACK = [column for column in FEEDBACK.columns if column.name != "recorded_at"]
+FEEDBACK_COLUMNS = [column for column in FEEDBACK.columns if column.name != "recorded_at"]
 LATEST_FIRST = (_F.given_at.desc(), _F.id.desc())
 """Order of the feedback on one prediction: the first is the one that counts. Ids alone would not
 do: one that comes from an idempotency key carries no time."""
@@ -109,7 +109,7 @@ def _predictions(*conditions: ColumnElement[bool], limit: int) -> Select[Any]:
         select(*_RECORD).where(*conditions).order_by(_P.id.desc()).limit(limit).subquery("found")
     )
     latest = lateral(
-        select(*(column.label(f"feedback_{column.name}") for column in _FEEDBACK))
+        select(*(column.label(f"feedback_{column.name}") for column in FEEDBACK_COLUMNS))
         .where(_F.tenant == found.c.tenant, _F.prediction_id == found.c.id)
         .order_by(*LATEST_FIRST)
         .limit(1)
@@ -163,6 +163,6 @@ def _logged(row: RowMapping) -> LoggedPrediction:
     feedback = None
     if row["feedback_id"] is not None:
         feedback = FeedbackRecord(
-            **{column.name: row[f"feedback_{column.name}"] for column in _FEEDBACK}
+            **{column.name: row[f"feedback_{column.name}"] for column in FEEDBACK_COLUMNS}
         )
     return LoggedPrediction(record, feedback)

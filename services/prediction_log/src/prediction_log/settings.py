@@ -73,6 +73,12 @@ class Settings(
         description="Pause after a batch that was not full, seconds: a steady trickle of events "
         "should not cost a transaction each.",
     )
+    append_calls: int = Field(
+        default=32,
+        ge=1,
+        description="Append calls at the same time; further ones are refused with "
+        "RESOURCE_EXHAUSTED.",
+    )
     trim_interval: float = Field(
         default=10.0,
         gt=0,

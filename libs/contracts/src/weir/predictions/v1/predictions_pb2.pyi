@@ -311,18 +311,24 @@ class RecordFeedbackResponse(_message.Message):
     def __init__(self, feedback_id: _Optional[str] = ...) -> None: ...
 
 class ListFeedbackRequest(_message.Message):
-    __slots__ = ("tenant", "prediction_id")
+    __slots__ = ("tenant", "prediction_id", "limit", "cursor")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
+    LIMIT_FIELD_NUMBER: _ClassVar[int]
+    CURSOR_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     prediction_id: str
-    def __init__(self, tenant: _Optional[str] = ..., prediction_id: _Optional[str] = ...) -> None: ...
+    limit: int
+    cursor: str
+    def __init__(self, tenant: _Optional[str] = ..., prediction_id: _Optional[str] = ..., limit: _Optional[int] = ..., cursor: _Optional[str] = ...) -> None: ...
 
 class ListFeedbackResponse(_message.Message):
-    __slots__ = ("feedback",)
+    __slots__ = ("feedback", "next_cursor")
     FEEDBACK_FIELD_NUMBER: _ClassVar[int]
+    NEXT_CURSOR_FIELD_NUMBER: _ClassVar[int]
     feedback: _containers.RepeatedCompositeFieldContainer[Feedback]
-    def __init__(self, feedback: _Optional[_Iterable[_Union[Feedback, _Mapping]]] = ...) -> None: ...
+    next_cursor: str
+    def __init__(self, feedback: _Optional[_Iterable[_Union[Feedback, _Mapping]]] = ..., next_cursor: _Optional[str] = ...) -> None: ...
 
 class AppendRequest(_message.Message):
     __slots__ = ("records",)

@@ -128,7 +128,7 @@ class PredictionLogServiceServicer:
         raise NotImplementedError('Method not implemented!')
 
     def ListFeedback(self, request, context):
-        """All feedback on one prediction, newest first.
+        """The feedback on one prediction, newest first, in pages.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -49,7 +49,7 @@ class PredictionLogServiceStub:
     RecordFeedback: _grpc.UnaryUnaryMultiCallable[_predictions_pb2.RecordFeedbackRequest, _predictions_pb2.RecordFeedbackResponse]
     """Takes what a prediction should have been. Published as a fact; visible in the log soon after."""
     ListFeedback: _grpc.UnaryUnaryMultiCallable[_predictions_pb2.ListFeedbackRequest, _predictions_pb2.ListFeedbackResponse]
-    """All feedback on one prediction, newest first."""
+    """The feedback on one prediction, newest first, in pages."""
     Append: _grpc.StreamUnaryMultiCallable[_predictions_pb2.AppendRequest, _predictions_pb2.AppendResponse]
     """Takes records of predictions that were made elsewhere. Answers when all that it accepted is on
     the event stream; records that carry the same id again are one row.
@@ -76,7 +76,7 @@ class PredictionLogServiceAsyncStub(PredictionLogServiceStub):
     RecordFeedback: _aio.UnaryUnaryMultiCallable[_predictions_pb2.RecordFeedbackRequest, _predictions_pb2.RecordFeedbackResponse]  # type: ignore[assignment]
     """Takes what a prediction should have been. Published as a fact; visible in the log soon after."""
     ListFeedback: _aio.UnaryUnaryMultiCallable[_predictions_pb2.ListFeedbackRequest, _predictions_pb2.ListFeedbackResponse]  # type: ignore[assignment]
-    """All feedback on one prediction, newest first."""
+    """The feedback on one prediction, newest first, in pages."""
     Append: _aio.StreamUnaryMultiCallable[_predictions_pb2.AppendRequest, _predictions_pb2.AppendResponse]  # type: ignore[assignment]
     """Takes records of predictions that were made elsewhere. Answers when all that it accepted is on
     the event stream; records that carry the same id again are one row.
@@ -142,7 +142,7 @@ class PredictionLogServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _predictions_pb2.ListFeedbackRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_predictions_pb2.ListFeedbackResponse, _abc.Awaitable[_predictions_pb2.ListFeedbackResponse]]:
-        """All feedback on one prediction, newest first."""
+        """The feedback on one prediction, newest first, in pages."""
 
     @_abc_1.abstractmethod
     def Append(
