@@ -184,11 +184,12 @@ async def serve(
             tracer_provider=TracerProvider(shutdown_on_exit=False),
         )
         queries = PredictionQueries(database)
+        history = FeedbackQueries(database)
         publisher = EventPublisher(events)
         servicer = PredictionLogServicer(
             queries,
-            FeedbackDesk(queries, publisher, FEEDBACK_STREAM, new_id),
-            FeedbackQueries(database),
+            FeedbackDesk(queries, history, publisher, FEEDBACK_STREAM, new_id),
+            history,
             Appender(publisher, [STREAM], new_id_at, max_calls=append_calls),
         )
         predictions_pb2_grpc.add_PredictionLogServiceServicer_to_server(servicer, server.grpc)

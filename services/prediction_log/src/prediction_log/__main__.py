@@ -67,11 +67,12 @@ async def serve(settings: Settings) -> None:
         settings.events_redis_url.get_secret_value(), timeout=settings.events_timeout
     )
     queries = PredictionQueries(reading)
+    history = FeedbackQueries(reading)
     publisher = EventPublisher(redis)
     servicer = PredictionLogServicer(
         queries,
-        FeedbackDesk(queries, publisher, settings.feedback_stream, new_id),
-        FeedbackQueries(reading),
+        FeedbackDesk(queries, history, publisher, settings.feedback_stream, new_id),
+        history,
         Appender(
             publisher, settings.predictions_streams, new_id_at, max_calls=settings.append_calls
         ),

@@ -9,6 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from prediction_log.appending import Appended
 from prediction_log.domain import (
     MAX_COMMENT,
+    MAX_IDEMPOTENCY_KEY,
     MAX_LABEL,
     MAX_NAME,
     FeedbackRecord,
@@ -99,6 +100,18 @@ def opinion_from(request: predictions_pb2.RecordFeedbackRequest) -> Opinion:
             ],
         )
     return opinion
+
+
+def idempotency_key_from(value: str) -> str | None:
+    """The key that makes repeated calls one; None when there is none.
+
+    Raises:
+        InvalidRequest: it is too long or holds what cannot be printed.
+    """
+    key = text_from("idempotency_key", value, MAX_IDEMPOTENCY_KEY)
+    if key is not None and not key.isprintable():
+        raise invalid("idempotency_key", "holds a character that cannot be printed")
+    return key
 
 
 def to_prediction(logged: LoggedPrediction) -> predictions_pb2.LoggedPrediction:

@@ -6,6 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from servicekit.errors import (
+    Conflict,
     DeadlineExceeded,
     Exhausted,
     InvalidInput,
@@ -18,6 +19,7 @@ MAX_NAME = 128
 MAX_LABEL = 256
 MAX_LABELS = 1000
 MAX_COMMENT = 2000
+MAX_IDEMPOTENCY_KEY = 128
 MAX_COUNT = 2**31 - 1
 """Largest count that an integer column takes."""
 
@@ -184,6 +186,12 @@ class InvalidRequest(InvalidInput):
     """A field of the request cannot be taken."""
 
     reason = "INVALID_REQUEST"
+
+
+class FeedbackKeyReused(Conflict):
+    """One idempotency key, two opinions."""
+
+    reason = "IDEMPOTENCY_KEY_REUSED"
 
 
 class AppendsFull(Exhausted):

@@ -100,7 +100,7 @@ def decode_feedback(event: Event) -> Sequence[FeedbackRecord]:
     fact = _parse(event, events_pb2.FeedbackRecorded())
     return [
         FeedbackRecord(
-            id=_identifier("feedback_id", fact.feedback_id),
+            id=_feedback_id(fact.feedback_id),
             given_at=_moment("given_at", fact.given_at),
             prediction_id=_identifier("prediction_id", fact.prediction_id),
             tenant=_text("tenant", fact.tenant),
@@ -209,6 +209,17 @@ def _identifier(field: str, value: str) -> UUID:
         time_of(identifier)
     except (ValueError, OverflowError) as error:
         raise PoisonEvent(f"{field} is no UUIDv7") from error
+    return identifier
+
+
+def _feedback_id(value: str) -> UUID:
+    """By its time, or by the idempotency key that it was given under."""
+    try:
+        identifier = UUID(value)
+    except ValueError as error:
+        raise PoisonEvent("feedback_id is no UUID") from error
+    if identifier.version not in (7, 8):
+        raise PoisonEvent("feedback_id is no UUIDv7 and no UUIDv8")
     return identifier
 
 

@@ -1,11 +1,25 @@
-"""Takes feedback on a prediction: checks it against the prediction and publishes it as a fact."""
+"""Takes feedback on a prediction: checks it against the prediction and publishes it as a fact.
 
+What an idempotency key guarantees: all calls of one client with the same key, on the same
+prediction, have the same id, and the log never holds more than one row of an id, the first that was
+written. A call that says something else is refused from the moment on that the row can be seen;
+until then, which is as long as the stream's lag, it is answered like the first and leaves no trace.
+"""
+
+import hashlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from uuid import UUID
 
-from prediction_log.domain import InvalidRequest, PredictionNotFound, PredictionRecord
+from prediction_log.domain import (
+    FeedbackKeyReused,
+    FeedbackRecord,
+    InvalidRequest,
+    PredictionNotFound,
+    PredictionRecord,
+)
+from prediction_log.feedback_queries import FeedbackQueries
 from prediction_log.prediction_queries import PredictionQueries
 from servicekit.errors import FieldViolation
 from servicekit.event_stream import EventPublisher
@@ -28,23 +42,31 @@ class FeedbackDesk:
     def __init__(
         self,
         queries: PredictionQueries,
+        history: FeedbackQueries,
         publisher: EventPublisher,
         stream: str,
         new_id: Callable[[], UUID],
     ) -> None:
         self._queries = queries
+        self._history = history
         self._publisher = publisher
         self._stream = stream
         self._new_id = new_id
 
     async def take(
-        self, tenant: str, client_id: str, prediction_id: UUID, opinion: Opinion
+        self,
+        tenant: str,
+        client_id: str,
+        prediction_id: UUID,
+        opinion: Opinion,
+        idempotency_key: str | None = None,
     ) -> UUID:
-        """Publishes the opinion; returns its id once the stream has it.
+        """Publishes the opinion; returns its id once the stream, or the log, has it.
 
         Raises:
             PredictionNotFound: the tenant has no such prediction.
             InvalidRequest: the model that predicted knows no such label.
+            FeedbackKeyReused: the client said something else under the same key.
             LogStoreUnavailable: the prediction cannot be looked up now.
             EventStreamUnavailable: the opinion was not taken.
         """
@@ -53,10 +75,31 @@ class FeedbackDesk:
             raise PredictionNotFound("There is no such prediction.")
         if opinion.correct_label is not None:
             _check_label(opinion.correct_label, found.record)
-        identifier = self._new_id()
-        fact = _fact(identifier, time_of(identifier), client_id, opinion, found.record)
+        identifier = made = self._new_id()
+        if idempotency_key is not None:
+            identifier = keyed_id(tenant, client_id, prediction_id, idempotency_key)
+            if earlier := await self._history.find(tenant, identifier):
+                _check_same(opinion, earlier)
+                return identifier
+        fact = _fact(identifier, time_of(made), client_id, opinion, found.record)
         await self._publisher.publish(self._stream, [fact])
         return identifier
+
+
+def keyed_id(tenant: str, client_id: str, prediction_id: UUID, idempotency_key: str) -> UUID:
+    """The feedback's id that a key stands for (UUIDv8: RFC 9562, 5.8; a name-based SHA-256)."""
+    named = repr((tenant, client_id, str(prediction_id), idempotency_key)).encode()
+    digest = int.from_bytes(hashlib.sha256(named).digest()[:16])
+    version_and_variant = 0xF << 76 | 0x3 << 62
+    return UUID(int=digest & ~version_and_variant | 0x8 << 76 | 0x2 << 62)
+
+
+def _check_same(opinion: Opinion, earlier: FeedbackRecord) -> None:
+    if opinion != Opinion(earlier.correct_label, earlier.score, earlier.comment):
+        raise FeedbackKeyReused(
+            "Other feedback was given under the same idempotency key.",
+            violations=[FieldViolation("idempotency_key", "stands for other feedback already")],
+        )
 
 
 def _check_label(label: str, prediction: PredictionRecord) -> None:

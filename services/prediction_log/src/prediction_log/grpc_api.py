@@ -7,6 +7,7 @@ from prediction_log.appending import Appender
 from prediction_log.converters import (
     appended_fact,
     filter_from,
+    idempotency_key_from,
     identifier_from,
     invalid,
     opinion_from,
@@ -104,6 +105,7 @@ class PredictionLogServicer(predictions_pb2_grpc.PredictionLogServiceServicer):
             text_from("client_id", client_id) or client_id,
             identifier_from("prediction_id", request.prediction_id),
             opinion_from(request),
+            idempotency_key_from(request.idempotency_key),
         )
         return predictions_pb2.RecordFeedbackResponse(feedback_id=str(feedback_id))
 
