@@ -15,16 +15,22 @@ from redis.asyncio import Redis
 from sqlalchemy import func, select, text
 
 from prediction_log.appending import Appender
+from prediction_log.audit_facts import AuditFacts
 from prediction_log.database import Database, database_url
 from prediction_log.event_decoding import Decode, decode_feedback, decode_prediction
 from prediction_log.feedback import FeedbackDesk
 from prediction_log.feedback_queries import FeedbackQueries
 from prediction_log.grpc_api import SCOPES, PredictionLogServicer
+from prediction_log.input_reader import InputReader
 from prediction_log.insert_spans import InsertSpans
+from prediction_log.key_making import MASTER_KEYS, PRIVATE_KEY, SUBJECT_SECRET, create_keys
 from prediction_log.migrate import upgrade
 from prediction_log.prediction_queries import PredictionQueries
+from prediction_log.privacy_keys import PrivacyKeys, load_privacy_keys
+from prediction_log.private_parts import PrivateParts
 from prediction_log.record_store import RecordStore, record_writers
 from prediction_log.recorder import Recorder
+from prediction_log.settings import PrivacySettings
 from prediction_log.tables import METADATA
 from servicekit.access_tokens import AccessTokenVerifier
 from servicekit.event_stream import Event, EventConsumer, EventPublisher
@@ -39,6 +45,7 @@ from weir.predictions.v1 import predictions_pb2_grpc
 
 STREAM = "weir:predictions:0"
 FEEDBACK_STREAM = "weir:feedback"
+AUDIT_STREAM = "weir:audit"
 Call = Callable[..., Any]
 
 
@@ -61,10 +68,13 @@ class LogUnderTest:
         decode: Decode = decode_prediction,
         stream: str = STREAM,
         tracer_provider: TracerProvider | None = None,
+        keys: PrivacyKeys | None = None,
     ) -> Recorder:
         provider = tracer_provider or TracerProvider(shutdown_on_exit=False)
         spans = InsertSpans(provider.get_tracer("test"), stream)
-        return Recorder(stream, decode, RecordStore(self.database, record_writers()), spans)
+        keys = keys or PrivacyKeys()
+        store = RecordStore(self.database, record_writers(keys.subject_keys))
+        return Recorder(stream, decode, store, spans, PrivateParts(keys.opener))
 
     async def rows(self, query: str, **parameters: object) -> list[dict[str, Any]]:
         async with self.database.transaction() as connection:
@@ -139,6 +149,29 @@ def facts() -> Facts:
 
 
 @pytest.fixture(scope="session")
+def key_directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The log's keys, as `create-keys` makes them."""
+    directory = tmp_path_factory.mktemp("keys")
+    create_keys(directory)
+    return directory
+
+
+def keys_in(directory: Path) -> PrivacyKeys:
+    return load_privacy_keys(
+        PrivacySettings(
+            master_keys_file=directory / MASTER_KEYS,
+            input_sealing_private_key_file=directory / PRIVATE_KEY,
+            subject_secret_file=directory / SUBJECT_SECRET,
+        )
+    )
+
+
+@pytest.fixture
+def keys(key_directory: Path) -> PrivacyKeys:
+    return keys_in(key_directory)
+
+
+@pytest.fixture(scope="session")
 def migrated_url(postgres_server: PostgresStore) -> str:
     url = postgres_server.create_database()
     asyncio.run(upgrade(database_url(url), wait=10))
@@ -169,13 +202,19 @@ async def open_log() -> AsyncIterator[Callable[..., LogUnderTest]]:
 
 @pytest_asyncio.fixture
 async def serve(
-    tmp_path: Path, issuer: FakeIssuer, redis: Redis
+    tmp_path: Path, issuer: FakeIssuer, redis: Redis, keys: PrivacyKeys
 ) -> AsyncIterator[Callable[[Any], Any]]:
     """Serves a database over gRPC; returns a function that calls it."""
     servers: list[GrpcServer] = []
     channels: list[grpc.aio.Channel] = []
 
-    async def start(database: Any, *, append_calls: int = 4, events: Redis = redis) -> Call:
+    async def start(
+        database: Any,
+        keys: PrivacyKeys = keys,
+        *,
+        append_calls: int = 4,
+        events: Redis = redis,
+    ) -> Call:
         address = f"unix:{tmp_path}/grpc{len(servers)}.sock"
         server = GrpcServer(
             GrpcServerSettings(grpc_address=address, shutdown_grace=0.1),
@@ -191,6 +230,8 @@ async def serve(
             FeedbackDesk(queries, history, publisher, FEEDBACK_STREAM, new_id),
             history,
             Appender(publisher, [STREAM], new_id_at, max_calls=append_calls),
+            InputReader(database, keys.subject_keys, AuditFacts(publisher, AUDIT_STREAM, new_id)),
+            keys.pseudonyms,
         )
         predictions_pb2_grpc.add_PredictionLogServiceServicer_to_server(servicer, server.grpc)
         await server.start()

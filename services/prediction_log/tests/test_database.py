@@ -4,8 +4,12 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from prediction_log.database import database_url
+from prediction_log.domain import PredictionRecord
+from prediction_log.staged_copy import StagedCopy
+from prediction_log.tables import PREDICTION_LOGS
 
 OpenLog = Callable[..., Any]
 
@@ -47,7 +51,9 @@ async def test_staged_rows_do_not_outlive_their_batch(log: Any, facts: Any) -> N
     for _ in range(3):
         await log.recorder().record(facts.events(facts.prediction()))
     assert await log.count("prediction_logs") == 3
-    assert await log.rows("SELECT * FROM pg_temp.staged_prediction_logs_17") == []
+    async with log.database.transaction() as connection:
+        staged = select(StagedCopy(PredictionRecord, PREDICTION_LOGS).staging)
+        assert (await connection.execute(staged)).all() == []
 
 
 async def test_connections_that_the_server_closed_are_replaced_unnoticed(

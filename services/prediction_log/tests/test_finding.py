@@ -13,6 +13,7 @@ from servicekit.errors import InvalidInput, NotFound
 from servicekit.identifiers import new_id
 from testkit.issuer import FakeIssuer
 from weir.predictions.v1 import predictions_pb2 as pb
+from weir.predictions.v1.keeping_pb2 import INPUT_KEEPING_NOTHING, Keeping
 
 Call = Callable[..., Any]
 
@@ -36,6 +37,7 @@ async def test_prediction_is_found_as_it_was_recorded(log: Any, facts: Any, call
         confidence=0.75,
         probabilities={"positive": 0.75, "negative": 0.25},
         inference_ms=3.5,
+        keeping=Keeping(input=INPUT_KEEPING_NOTHING),
     )
 
 

@@ -52,6 +52,13 @@ async def test_prediction_becomes_a_row_with_every_field(log: Any, facts: Any) -
         "confidence": 0.75,
         "probabilities": {"positive": 0.75, "negative": 0.25},
         "inference_ms": 3.5,
+        "input_keeping": "nothing",
+        "input_unopened": False,
+        "subject_digest": None,
+        "input_text": None,
+        "input_ciphertext": None,
+        "input_key_id": None,
+        "erased_at": None,
     }
 
 

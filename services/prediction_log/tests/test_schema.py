@@ -64,10 +64,14 @@ async def test_tables_and_migrations_are_the_same(migrated: str, open_log: OpenL
     async with log.database.transaction() as connection:
         assert await connection.run_sync(differences) == []
     checks = await log.rows(
-        "SELECT conname FROM pg_constraint WHERE contype = 'c' AND connamespace = "
-        "'public'::regnamespace"
+        "SELECT conname FROM pg_constraint WHERE contype = 'c' AND conparentid = 0 "
+        "AND conislocal AND connamespace = 'public'::regnamespace"
     )
-    assert checks == [{"conname": "ck_audit_log_outcome"}]
+    assert {check["conname"] for check in checks} == {
+        "ck_audit_log_outcome",
+        "ck_prediction_logs_input_ciphertext",
+        "ck_prediction_logs_input_text",
+    }
 
 
 async def test_downgrade_keeps_the_predictions_until_the_first_revision(

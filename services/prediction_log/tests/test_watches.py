@@ -9,6 +9,7 @@ from prometheus_client import REGISTRY
 from redis.asyncio import Redis
 from structlog.testing import capture_logs
 
+from prediction_log.migrate import schema_revisions
 from prediction_log.schema_watch import SchemaWatch
 from prediction_log.stream_watch import StreamWatch
 from servicekit.event_stream import EventConsumer, EventPublisher
@@ -30,7 +31,7 @@ def watch_of(log: Any, *revisions: str) -> tuple[SchemaWatch, list[bool]]:
 
 
 async def test_migrated_database_is_usable_and_said_so_once(log: Any) -> None:
-    watch, told = watch_of(log, "0001", "0002")
+    watch, told = watch_of(log, *schema_revisions())
     with capture_logs() as logs:
         for _ in range(3):
             await watch.look()
@@ -41,7 +42,7 @@ async def test_migrated_database_is_usable_and_said_so_once(log: Any) -> None:
 
 
 async def test_schema_of_an_earlier_version_is_not_used(log: Any) -> None:
-    watch, told = watch_of(log, "0001", "0002", "0003")
+    watch, told = watch_of(log, *schema_revisions(), "of tomorrow")
     with capture_logs() as logs:
         for _ in range(3):
             await watch.look()
@@ -50,8 +51,8 @@ async def test_schema_of_an_earlier_version_is_not_used(log: Any) -> None:
     (entry,) = logs
     assert (entry["event"], entry["revision"], entry["needed"]) == (
         "database_not_migrated",
-        "0002",
-        "0003",
+        schema_revisions()[-1],
+        "of tomorrow",
     )
     assert REGISTRY.get_sample_value("weir_prediction_log_database_up") == 0
 
@@ -66,7 +67,7 @@ async def test_database_that_is_away_is_told_and_its_return_too(
     log: Any, open_log: OpenLog, tmp_path: Path
 ) -> None:
     away = open_log(f"postgresql://nobody@/weir?host={tmp_path}")
-    watch, told = watch_of(away, "0002")
+    watch, told = watch_of(away, *schema_revisions())
     with capture_logs() as logs:
         await watch.look()
         await watch.look()
@@ -145,7 +146,7 @@ async def test_unmigrated_database_is_told_apart_from_one_that_is_away(
 ) -> None:
     await log.execute("ALTER TABLE alembic_version RENAME TO hidden")
     try:
-        watch, told = watch_of(log, "0001", "0002")
+        watch, told = watch_of(log, *schema_revisions())
         with capture_logs() as logs:
             await watch.look()
     finally:

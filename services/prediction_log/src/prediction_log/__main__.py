@@ -1,4 +1,4 @@
-"""`python -m prediction_log [serve | migrate]`: settings → database → consumers → server."""
+"""`python -m prediction_log [COMMAND]`: settings → database → consumers → server."""
 
 import argparse
 import asyncio
@@ -12,7 +12,9 @@ import structlog
 from opentelemetry.sdk.trace import TracerProvider
 from redis.asyncio import Redis
 
+from prediction_log import key_commands
 from prediction_log.appending import Appender
+from prediction_log.audit_facts import AuditFacts
 from prediction_log.database import Database, database_url
 from prediction_log.event_decoding import (
     Decode,
@@ -25,10 +27,14 @@ from prediction_log.event_decoding import (
 from prediction_log.feedback import FeedbackDesk
 from prediction_log.feedback_queries import FeedbackQueries
 from prediction_log.grpc_api import SCOPES, SERVICE, PredictionLogServicer
+from prediction_log.input_reader import InputReader
 from prediction_log.insert_spans import InsertSpans
+from prediction_log.key_files import KeyFileInvalid
 from prediction_log.migrate import DatabaseAway, schema_revisions, upgrade
 from prediction_log.partitions import keep_partitions
 from prediction_log.prediction_queries import PredictionQueries
+from prediction_log.privacy_keys import PrivacyKeys, load_privacy_keys
+from prediction_log.private_parts import PrivateParts
 from prediction_log.record_store import RecordStore, record_writers
 from prediction_log.recorder import Recorder
 from prediction_log.schema_watch import SchemaWatch
@@ -57,8 +63,10 @@ async def serve(settings: Settings) -> None:
     """Serves until a stop signal.
 
     Raises:
-        OSError: an address cannot be listened on.
+        OSError: an address cannot be listened on, or a file of keys is not there.
+        KeyFileInvalid: a file of keys cannot be used.
     """
+    keys = load_privacy_keys(settings)
     tracer_provider = configure_tracing(_NAME, settings)
     decoders = _decoders(settings)
     reading = _database(settings, settings.database_pool_size, settings.database_query_timeout)
@@ -69,6 +77,7 @@ async def serve(settings: Settings) -> None:
     queries = PredictionQueries(reading)
     history = FeedbackQueries(reading)
     publisher = EventPublisher(redis)
+    audit = AuditFacts(publisher, settings.audit_stream, new_id)
     servicer = PredictionLogServicer(
         queries,
         FeedbackDesk(queries, history, publisher, settings.feedback_stream, new_id),
@@ -76,6 +85,8 @@ async def serve(settings: Settings) -> None:
         Appender(
             publisher, settings.predictions_streams, new_id_at, max_calls=settings.append_calls
         ),
+        InputReader(reading, keys.subject_keys, audit),
+        keys.pseudonyms,
     )
     async with httpx.AsyncClient(timeout=_ISSUER_TIMEOUT) as http:
         server = GrpcServer(
@@ -95,7 +106,7 @@ async def serve(settings: Settings) -> None:
         async with server:
             await run_until_stopped(
                 every(settings.database_check_interval, watch.look),
-                *_work(settings, watch, redis, writing, decoders, tracer_provider),
+                *_work(settings, watch, redis, writing, decoders, keys, tracer_provider),
             )
     await redis.aclose()
     await reading.close()
@@ -120,10 +131,12 @@ def _work(
     redis: Redis,
     database: Database,
     decoders: Mapping[str, Decode],
+    keys: PrivacyKeys,
     tracer_provider: TracerProvider,
 ) -> list[Coroutine[Any, Any, None]]:
     """The consumers and the chores; they begin when the schema is there."""
-    store = RecordStore(database, record_writers())
+    store = RecordStore(database, record_writers(keys.subject_keys))
+    private_parts = PrivateParts(keys.opener)
     tracer = tracer_provider.get_tracer(_NAME)
     stream_watch = StreamWatch(redis, list(decoders), settings.consumer_group)
     partitioned = asyncio.Event()
@@ -142,7 +155,8 @@ def _work(
             gather=settings.batch_gather,
         )
         await partitioned.wait()
-        await consumer.run(Recorder(stream, decode, store, InsertSpans(tracer, stream)).record)
+        spans = InsertSpans(tracer, stream)
+        await consumer.run(Recorder(stream, decode, store, spans, private_parts).record)
 
     async def keep_partitions_made() -> None:
         await watch.ready.wait()
@@ -184,10 +198,16 @@ def main() -> int:
         epilog=describe_settings(Settings),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("command", nargs="?", choices=["serve", "migrate"], default="serve")
-    if parser.parse_args().command == "migrate":
+    parser.add_argument(
+        "command", nargs="?", choices=["serve", "migrate", *key_commands.NAMES], default="serve"
+    )
+    key_commands.add_options(parser)
+    options = parser.parse_args()
+    if options.command in key_commands.NAMES:
+        return key_commands.run(options)
+    if options.command == "migrate":
         return run_service(_NAME, DatabaseSettings, migrate, expected=(DatabaseAway,))
-    return run_service(_NAME, Settings, serve)
+    return run_service(_NAME, Settings, serve, expected=(KeyFileInvalid,))
 
 
 if __name__ == "__main__":

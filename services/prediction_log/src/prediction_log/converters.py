@@ -13,6 +13,7 @@ from prediction_log.domain import (
     MAX_LABEL,
     MAX_NAME,
     FeedbackRecord,
+    InputKeeping,
     InvalidRequest,
     LoggedPrediction,
     PredictionFilter,
@@ -21,7 +22,13 @@ from prediction_log.domain import (
 from prediction_log.feedback import Opinion
 from servicekit.errors import FieldViolation
 from weir.events.v1 import events_pb2
-from weir.predictions.v1 import predictions_pb2
+from weir.predictions.v1 import keeping_pb2, predictions_pb2
+
+_KEEPING = {
+    InputKeeping.NOTHING: keeping_pb2.INPUT_KEEPING_NOTHING,
+    InputKeeping.ENCRYPTED: keeping_pb2.INPUT_KEEPING_ENCRYPTED,
+    InputKeeping.PLAIN: keeping_pb2.INPUT_KEEPING_PLAIN,
+}
 
 
 def invalid(field: str, description: str) -> InvalidRequest:
@@ -133,6 +140,8 @@ def to_prediction(logged: LoggedPrediction) -> predictions_pb2.LoggedPrediction:
         probabilities=record.probabilities,
         inference_ms=record.inference_ms,
         feedback=to_feedback(logged.feedback) if logged.feedback else None,
+        keeping=keeping_pb2.Keeping(input=_KEEPING[InputKeeping(record.input_keeping)]),
+        erased=record.erased_at is not None,
     )
 
 

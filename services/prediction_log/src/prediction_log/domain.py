@@ -1,16 +1,19 @@
 """What the log keeps and what it answers. Knows no transport and no database."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
+from enum import StrEnum
 from uuid import UUID
 
 from servicekit.errors import (
     Conflict,
     DeadlineExceeded,
     Exhausted,
+    Internal,
     InvalidInput,
     NotFound,
+    PermissionDenied,
     Unavailable,
 )
 
@@ -20,13 +23,23 @@ MAX_LABEL = 256
 MAX_LABELS = 1000
 MAX_COMMENT = 2000
 MAX_IDEMPOTENCY_KEY = 128
+MAX_SUBJECT = 256
 MAX_COUNT = 2**31 - 1
 """Largest count that an integer column takes."""
 
 
+class InputKeeping(StrEnum):
+    """What is kept of an input beside its hash and its counts."""
+
+    NOTHING = "nothing"
+    ENCRYPTED = "encrypted"
+    """The text, under a key of the person whom it is about."""
+    PLAIN = "plain"
+
+
 @dataclass(frozen=True, slots=True)
 class PredictionRecord:
-    """One answer of a model, without the text that it was about."""
+    """One answer of a model. What is private of it is filled in on the way to the table."""
 
     id: UUID
     """UUIDv7: its time is the row's partition."""
@@ -47,6 +60,23 @@ class PredictionRecord:
     confidence: float
     probabilities: Mapping[str, float]
     inference_ms: float
+    input_keeping: InputKeeping = InputKeeping.NOTHING
+    input_unopened: bool = False
+    """The event carries a sealed private part that was not opened."""
+    subject_digest: bytes | None = field(default=None, repr=False)
+    """Pseudonym of the person whom the input is about; see `pseudonyms`."""
+    input_text: str | None = field(default=None, repr=False)
+    """Reaches the table only where the policy is to keep it plain."""
+    input_ciphertext: bytes | None = field(default=None, repr=False)
+    input_key_id: UUID | None = None
+    """Key of `input_ciphertext`, in `subject_keys`."""
+    erased_at: datetime | None = None
+    """When the person was erased from this row."""
+
+    @property
+    def is_to_be_encrypted(self) -> bool:
+        """Whether it holds a text that must not be written as it is."""
+        return self.input_text is not None and self.input_keeping is InputKeeping.ENCRYPTED
 
 
 @dataclass(frozen=True, slots=True)
@@ -139,6 +169,7 @@ class PredictionFilter:
     predicted_before: datetime | None = None
     """Exclusive."""
     has_feedback: bool | None = None
+    subject_digest: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -146,6 +177,7 @@ class LoggedPrediction:
     """A prediction with the latest feedback on it."""
 
     record: PredictionRecord
+    """Without its private part."""
     feedback: FeedbackRecord | None
 
 
@@ -198,6 +230,30 @@ class AppendsFull(Exhausted):
     """As many callers append as the log takes at a time."""
 
     reason = "APPENDS_FULL"
+
+
+class PrivacyNotConfigured(Unavailable):
+    """The service was started without the keys that private parts and subjects need."""
+
+    reason = "PRIVACY_NOT_CONFIGURED"
+
+
+class ScopeMissing(PermissionDenied):
+    """The token lacks a scope that this request needs beside the method's own."""
+
+    reason = "SCOPE_MISSING"
+
+
+class MasterKeyMissing(Unavailable):
+    """The file of master keys lacks the one that a text's key is wrapped with."""
+
+    reason = "MASTER_KEY_MISSING"
+
+
+class InputDamaged(Internal):
+    """A stored text is not what was encrypted under its key."""
+
+    reason = "INPUT_DAMAGED"
 
 
 class LogStoreUnavailable(Unavailable):

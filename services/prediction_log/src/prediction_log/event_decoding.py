@@ -18,6 +18,7 @@ from prediction_log.domain import (
     AuditRecord,
     DeploymentRecord,
     FeedbackRecord,
+    InputKeeping,
     MetricRecord,
     PoisonEvent,
     PredictionRecord,
@@ -26,11 +27,17 @@ from prediction_log.domain import (
 from servicekit.event_stream import Event
 from servicekit.identifiers import time_of
 from weir.events.v1 import events_pb2
+from weir.predictions.v1 import keeping_pb2
 
 ID_TIME_TOLERANCE = timedelta(seconds=1)
 """How far a prediction's moment may lie from the one in its id; queries by time rely on it."""
 _ROUNDING = 1e-6
 """A softmax in float32 may sum to a little more than 1."""
+
+_KEEPING = {
+    keeping_pb2.INPUT_KEEPING_ENCRYPTED: InputKeeping.ENCRYPTED,
+    keeping_pb2.INPUT_KEEPING_PLAIN: InputKeeping.PLAIN,
+}
 
 MessageT = TypeVar("MessageT", bound=Message)
 Decode = Callable[[Event], Sequence[Record]]
@@ -87,6 +94,9 @@ def prediction_records(fact: events_pb2.PredictionRecorded) -> Sequence[Predicti
             confidence=_share("confidence", fact.confidence),
             probabilities=probabilities,
             inference_ms=fact.inference_ms,
+            # A policy that this version does not know keeps nothing.
+            input_keeping=_KEEPING.get(fact.keeping.input, InputKeeping.NOTHING),
+            input_unopened=bool(fact.sealed_input),
         )
     ]
 

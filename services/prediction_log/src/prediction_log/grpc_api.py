@@ -1,6 +1,7 @@
 """PredictionLogService over gRPC."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from typing import Any
 
 from prediction_log.appending import Appender
@@ -18,10 +19,18 @@ from prediction_log.converters import (
     to_stats,
 )
 from prediction_log.cursors import make_cursor, read_cursor
-from prediction_log.domain import PredictionNotFound
+from prediction_log.domain import (
+    MAX_SUBJECT,
+    PredictionFilter,
+    PredictionNotFound,
+    PrivacyNotConfigured,
+    ScopeMissing,
+)
 from prediction_log.feedback import FeedbackDesk
 from prediction_log.feedback_queries import FeedbackQueries
+from prediction_log.input_reader import InputReader
 from prediction_log.prediction_queries import PredictionQueries
+from prediction_log.pseudonyms import Pseudonyms
 from prediction_log.tenancy import client_of, tenant_of
 from servicekit import request_context
 from weir.predictions.v1 import predictions_pb2, predictions_pb2_grpc
@@ -35,6 +44,8 @@ SCOPES = {
     f"/{SERVICE}/ListFeedback": "predictions:read",
     f"/{SERVICE}/Append": "predictions:write",
 }
+INPUTS_SCOPE = "inputs:read"
+"""Needed beside `predictions:read` by those who want a text."""
 DEFAULT_LIMIT = 50
 MAX_LIMIT = 500
 MAX_FEEDBACK_LIMIT = 200
@@ -44,7 +55,11 @@ MAX_APPEND_RECORDS = 1000
 
 
 class PredictionLogServicer(predictions_pb2_grpc.PredictionLogServiceServicer):
-    """Answers for the tenant that the caller belongs to or speaks for."""
+    """Answers for the tenant that the caller belongs to or speaks for.
+
+    Args:
+        pseudonyms: None where the service has no keys; then nothing is found by subject.
+    """
 
     def __init__(
         self,
@@ -52,29 +67,42 @@ class PredictionLogServicer(predictions_pb2_grpc.PredictionLogServiceServicer):
         feedback: FeedbackDesk,
         history: FeedbackQueries,
         appender: Appender,
+        inputs: InputReader,
+        pseudonyms: Pseudonyms | None,
     ) -> None:
         self._queries = queries
         self._feedback = feedback
         self._history = history
         self._appender = appender
+        self._inputs = inputs
+        self._pseudonyms = pseudonyms
 
     async def GetPrediction(
         self, request: predictions_pb2.GetPredictionRequest, context: Any
     ) -> predictions_pb2.GetPredictionResponse:
         """One prediction; NOT_FOUND for another tenant's."""
+        caller = request_context.principal.get()
+        if request.include_input and INPUTS_SCOPE not in caller.scopes:
+            raise ScopeMissing(f"The token lacks the scope {INPUTS_SCOPE}.")
         tenant = _tenant(request.tenant)
+        client_id = _client(request.client_id)
         identifier = identifier_from("prediction_id", request.prediction_id)
         found = await self._queries.find(tenant, identifier)
         if found is None:
             raise PredictionNotFound("There is no such prediction.")
-        return predictions_pb2.GetPredictionResponse(prediction=to_prediction(found))
+        prediction = to_prediction(found)
+        if request.include_input:
+            text = await self._inputs.read(tenant, client_id, identifier)
+            if text is not None:
+                prediction.input_text = text
+        return predictions_pb2.GetPredictionResponse(prediction=prediction)
 
     async def ListPredictions(
         self, request: predictions_pb2.ListPredictionsRequest, context: Any
     ) -> predictions_pb2.ListPredictionsResponse:
         """A page, newest first; what is recorded meanwhile does not move later pages."""
         tenant = _tenant(request.tenant)
-        matching = filter_from(request.filter)
+        matching = self._matching(tenant, request.filter)
         limit = request.limit or DEFAULT_LIMIT
         if limit > MAX_LIMIT:
             raise invalid("limit", f"is above {MAX_LIMIT}")
@@ -93,16 +121,16 @@ class PredictionLogServicer(predictions_pb2_grpc.PredictionLogServiceServicer):
     ) -> predictions_pb2.GetStatsResponse:
         """Numbers over all predictions that match."""
         tenant = _tenant(request.tenant)
-        return to_stats(await self._queries.stats(tenant, filter_from(request.filter)))
+        matching = self._matching(tenant, request.filter)
+        return to_stats(await self._queries.stats(tenant, matching))
 
     async def RecordFeedback(
         self, request: predictions_pb2.RecordFeedbackRequest, context: Any
     ) -> predictions_pb2.RecordFeedbackResponse:
         """Answers once the feedback is on the stream."""
-        client_id = client_of(request_context.principal.get(), request.client_id)
         feedback_id = await self._feedback.take(
             _tenant(request.tenant),
-            text_from("client_id", client_id) or client_id,
+            _client(request.client_id),
             identifier_from("prediction_id", request.prediction_id),
             opinion_from(request),
             idempotency_key_from(request.idempotency_key),
@@ -144,6 +172,20 @@ class PredictionLogServicer(predictions_pb2_grpc.PredictionLogServiceServicer):
                     for record in request.records
                 )
             return to_append_response(await appending.finish())
+
+    def _matching(self, tenant: str, asked: predictions_pb2.PredictionFilter) -> PredictionFilter:
+        matching = filter_from(asked)
+        subject = text_from("filter.subject", asked.subject, MAX_SUBJECT)
+        if subject is None:
+            return matching
+        if self._pseudonyms is None:
+            raise PrivacyNotConfigured("The log has no secret to find subjects with.")
+        return replace(matching, subject_digest=self._pseudonyms.digest(tenant, subject))
+
+
+def _client(stated: str) -> str:
+    client_id = client_of(request_context.principal.get(), stated)
+    return text_from("client_id", client_id) or client_id
 
 
 def _tenant(stated: str) -> str:

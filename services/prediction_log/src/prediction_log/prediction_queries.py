@@ -29,7 +29,12 @@ from prediction_log.tables import FEEDBACK, PREDICTION_LOGS
 
 _P = PREDICTION_LOGS.c
 _F = FEEDBACK.c
-_RECORD = [column for column in PREDICTION_LOGS.columns if column.name != "recorded_at"]
+_UNSEEN = {
+    # Not the log's own moment, and nothing private: `input_reader` reads that, one at a time.
+    *("recorded_at", "input_unopened"),
+    *("subject_digest", "input_text", "input_ciphertext", "input_key_id"),
+}
+_RECORD = [column for column in PREDICTION_LOGS.columns if column.name not in _UNSEEN]
 FEEDBACK_COLUMNS = [column for column in FEEDBACK.columns if column.name != "recorded_at"]
 LATEST_FIRST = (_F.given_at.desc(), _F.id.desc())
 """Order of the feedback on one prediction: the first is the one that counts. Ids alone would not
@@ -90,6 +95,7 @@ def _conditions(tenant: str, matching: PredictionFilter) -> list[ColumnElement[b
         (_P.model_version, matching.model_version),
         (_P.label, matching.label),
         (_P.client_id, matching.client_id),
+        (_P.subject_digest, matching.subject_digest),
     ):
         if value is not None:
             conditions.append(column == value)

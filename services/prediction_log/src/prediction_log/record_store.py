@@ -15,14 +15,15 @@ from prediction_log.domain import (
     PredictionRecord,
     Record,
 )
+from prediction_log.prediction_writer import PredictionWriter
 from prediction_log.staged_copy import StagedCopy
+from prediction_log.subject_keys import SubjectKeys
 from prediction_log.tables import (
     AUDIT_LOG,
     DATASET_METRICS,
     DEAD_LETTERS,
     FEEDBACK,
     MODEL_DEPLOYMENTS,
-    PREDICTION_LOGS,
 )
 
 
@@ -58,10 +59,14 @@ class RecordStore:
             return await writer.write(connection, records)
 
 
-def record_writers() -> dict[type, Writer]:
-    """The writer of every kind of record."""
+def record_writers(keys: SubjectKeys | None = None) -> dict[type, Writer]:
+    """The writer of every kind of record.
+
+    Args:
+        keys: what texts are encrypted under; None where the service has no keys.
+    """
     return {
-        PredictionRecord: StagedCopy(PredictionRecord, PREDICTION_LOGS),
+        PredictionRecord: PredictionWriter(keys),
         FeedbackRecord: StagedCopy(FeedbackRecord, FEEDBACK),
         DeploymentRecord: StagedCopy(DeploymentRecord, MODEL_DEPLOYMENTS),
         MetricRecord: StagedCopy(MetricRecord, DATASET_METRICS),

@@ -7,10 +7,19 @@ from dataclasses import dataclass
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from prediction_log.domain import MAX_LABEL, DeadLetter, PoisonEvent, Record, RejectedData
+from prediction_log.domain import (
+    MAX_LABEL,
+    DeadLetter,
+    PoisonEvent,
+    PredictionRecord,
+    Record,
+    RejectedData,
+)
 from prediction_log.event_decoding import Decode
 from prediction_log.insert_spans import InsertSpans
+from prediction_log.private_parts import UNOPENED, PrivateParts, shut
 from prediction_log.record_store import RecordStore
+from prediction_log.subject_keys import SubjectKeysUnusable
 from servicekit.event_stream import Event, entry_order
 
 _log = structlog.get_logger(__name__)
@@ -59,12 +68,14 @@ class Recorder:
         decode: Decode,
         store: RecordStore,
         spans: InsertSpans,
+        private_parts: PrivateParts | None = None,
         clock_ns: Callable[[], int] = time.time_ns,
     ) -> None:
         self._stream = stream
         self._decode = decode
         self._store = store
         self._spans = spans
+        self._private_parts = private_parts or PrivateParts(None)
         self._clock_ns = clock_ns
 
     async def record(self, events: Sequence[Event]) -> None:
@@ -81,6 +92,7 @@ class Recorder:
                 decoded.append(_Decoded(event, self._decode(event)))
             except PoisonEvent as error:
                 dead.append(self._dead_letter(event, str(error)))
+        dead += await self._open(decoded)
         dead += await self._write(decoded)
         if dead:
             await self._store.insert(dead)
@@ -96,7 +108,29 @@ class Recorder:
         SECONDS.labels(self._stream).observe(time.perf_counter() - started)
         NEWEST.labels(self._stream).set(entry_order(events[-1].entry_id)[0] / 1000)
 
-    async def _write(self, batch: Sequence[_Decoded]) -> list[DeadLetter]:
+    async def _open(self, batch: list[_Decoded]) -> list[DeadLetter]:
+        """Opens, in place, what is sealed; what stays shut goes aside, its row does not."""
+        sealed = [
+            (place, record)
+            for place, decoded in enumerate(batch)
+            for record in decoded.records
+            if isinstance(record, PredictionRecord) and record.input_unopened
+        ]
+        if not sealed:
+            return []
+        opened = await self._private_parts.open(
+            [(batch[place].event.data, record) for place, record in sealed]
+        )
+        dead = []
+        for (place, _), result in zip(sealed, opened, strict=True):
+            event = batch[place].event
+            if isinstance(result, PredictionRecord):
+                batch[place] = _Decoded(event, [result])
+            else:
+                dead.append(self._dead_letter(event, str(result)))
+        return dead
+
+    async def _write(self, batch: list[_Decoded]) -> list[DeadLetter]:
         """Writes the batch; halves it again and again to find what the database refuses."""
         records = [record for decoded in batch for record in decoded.records]
         began = self._clock_ns()
@@ -107,10 +141,23 @@ class Recorder:
                 return [self._dead_letter(batch[0].event, str(error))]
             middle = len(batch) // 2
             return [*await self._write(batch[:middle]), *await self._write(batch[middle:])]
+        except SubjectKeysUnusable as error:
+            return [*self._shut(batch, error), *await self._write(batch)]
         self._spans.add([decoded.event for decoded in batch], began, self._clock_ns())
         ROWS.labels(self._stream, "written").inc(written)
         ROWS.labels(self._stream, "duplicate").inc(len(records) - written)
         return []
+
+    def _shut(self, batch: list[_Decoded], error: SubjectKeysUnusable) -> list[DeadLetter]:
+        """Takes out, in place, what cannot be encrypted now."""
+        dead = []
+        for place, decoded in enumerate(batch):
+            for record in decoded.records:
+                if isinstance(record, PredictionRecord) and error.concerns(record):
+                    batch[place] = _Decoded(decoded.event, [shut(record)])
+                    dead.append(self._dead_letter(decoded.event, str(error)))
+        UNOPENED.inc(len(dead))
+        return dead
 
     def _dead_letter(self, event: Event, reason: str) -> DeadLetter:
         if len(event.data) > _MAX_KEPT_BYTES:

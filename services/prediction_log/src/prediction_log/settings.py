@@ -1,6 +1,9 @@
 """Settings of the prediction log."""
 
-from pydantic import Field, SecretStr, field_validator
+from pathlib import Path
+from typing import Self
+
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from prediction_log.database import database_url
 from servicekit.settings import (
@@ -26,8 +29,47 @@ class DatabaseSettings(TelemetrySettings):
         return value
 
 
+class MasterKeySettings(DatabaseSettings):
+    """What `rotate-keys` needs beside the database."""
+
+    master_keys_file: Path | None = Field(
+        default=None,
+        description='JSON file {"current": name, "keys": {name: base64 of 32 bytes}}: wraps the '
+        "keys that texts are encrypted under. Read again when it changes.",
+    )
+
+
+class PrivacySettings(MasterKeySettings):
+    """The log's own secrets; all of them or none. `create-keys` makes them."""
+
+    input_sealing_private_key_file: Path | None = Field(
+        default=None,
+        description="X25519 private key, PEM: opens what inference seals for the log. May hold "
+        "several, one after another, while one takes another's place.",
+    )
+    subject_secret_file: Path | None = Field(
+        default=None,
+        description="Key of the subjects' pseudonyms, hex, at least 32 bytes. With another one "
+        "nobody is found or erased any more who was named before.",
+    )
+
+    @model_validator(mode="after")
+    def _all_or_none(self) -> Self:
+        files = (
+            self.master_keys_file,
+            self.input_sealing_private_key_file,
+            self.subject_secret_file,
+        )
+        if any(files) and not all(files):
+            raise ValueError(
+                "master_keys_file, input_sealing_private_key_file and subject_secret_file are "
+                "needed together"
+            )
+        return self
+
+
 class Settings(
-    DatabaseSettings, GrpcServerSettings, TokenSettings, EventSettings, TelemetrySettings
+    PrivacySettings, GrpcServerSettings, TokenSettings, EventSettings, TelemetrySettings
 ):
     """Read from WEIR_<FIELD>."""
 

@@ -1,6 +1,8 @@
 """The tables, as SQLAlchemy sees them. The migrations make them; a test compares the two."""
 
 from sqlalchemy import (
+    BigInteger,
+    Boolean,
     CheckConstraint,
     Column,
     DateTime,
@@ -14,7 +16,9 @@ from sqlalchemy import (
     Table,
     Text,
     Uuid,
+    false,
     func,
+    text,
 )
 from sqlalchemy.dialects.postgresql import JSONB
 
@@ -61,9 +65,29 @@ PREDICTION_LOGS = Table(
     Column("confidence", Double, nullable=False),
     Column("probabilities", JSONB, nullable=False),
     Column("inference_ms", Double, nullable=False),
+    Column("input_keeping", String(16), nullable=False, server_default="nothing"),
+    Column("input_unopened", Boolean, nullable=False, server_default=false()),
+    Column("subject_digest", LargeBinary),
+    Column("input_text", Text),
+    Column("input_ciphertext", LargeBinary),
+    Column("input_key_id", Uuid),
+    _moment("erased_at", nullable=True),
     _recorded_at(),
     # Lists walk a tenant's ids backwards; ids ascend with time, so this is also the time index.
     Index(None, "tenant", "id"),
+    # Finds and erases what is about a person; most rows are about nobody who was named.
+    Index(
+        None,
+        "tenant",
+        "subject_digest",
+        "id",
+        postgresql_where=text("subject_digest IS NOT NULL"),
+    ),
+    CheckConstraint("input_text IS NULL OR input_keeping = 'plain'", name="input_text"),
+    CheckConstraint(
+        "input_ciphertext IS NULL OR input_keeping = 'encrypted' AND input_key_id IS NOT NULL",
+        name="input_ciphertext",
+    ),
     postgresql_partition_by="RANGE (id)",
 )
 
@@ -152,4 +176,31 @@ AUDIT_LOG = Table(
     _name("reason", nullable=True),
     _recorded_at(),
     CheckConstraint("outcome IN ('allowed', 'refused')", name="outcome"),
+)
+
+SUBJECT_KEYS = Table(
+    "subject_keys",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    _name("tenant"),
+    # Empty for the texts of the tenant that are about nobody who was named.
+    Column("subject_digest", LargeBinary, nullable=False),
+    _name("master_key"),
+    Column("wrapped_key", LargeBinary, nullable=False),
+    _recorded_at(),
+    Index(None, "tenant", "subject_digest", unique=True),
+)
+
+ERASURES = Table(
+    "erasures",
+    METADATA,
+    Column("id", Uuid, primary_key=True),
+    _name("tenant"),
+    Column("subject_digest", LargeBinary, nullable=False),
+    _moment("requested_at"),
+    _moment("completed_at", nullable=True),
+    Column("redacted", BigInteger, nullable=False, server_default="0"),
+    _recorded_at(),
+    # Intake asks it for every prediction about somebody who was named.
+    Index(None, "tenant", "subject_digest", "requested_at"),
 )

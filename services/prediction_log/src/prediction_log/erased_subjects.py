@@ -1,0 +1,79 @@
+"""Which subjects were erased, and what that leaves of a prediction."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import replace
+from datetime import datetime
+from uuid import UUID
+
+from sqlalchemy import ColumnElement, func, null, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from prediction_log.domain import PredictionRecord
+from prediction_log.tables import ERASURES, FEEDBACK, PREDICTION_LOGS
+
+_E = ERASURES.c
+_F = FEEDBACK.c
+_LOCK = 7_236_004
+"""Any number that no other advisory lock has."""
+_P = PREDICTION_LOGS.c
+
+REDACTED: Mapping[ColumnElement[object], object] = {
+    _P.input_sha256: b"",
+    _P.request_id: "",
+    _P.input_unopened: False,
+    _P.subject_digest: null(),
+    _P.input_text: null(),
+    _P.input_ciphertext: null(),
+    _P.input_key_id: null(),
+    _P.erased_at: func.now(),
+}
+"""What a row's private columns become when its subject is erased."""
+
+
+def redacted(record: PredictionRecord, now: datetime) -> PredictionRecord:
+    """The same for a record that is not a row yet."""
+    return replace(
+        record,
+        input_sha256=b"",
+        request_id="",
+        input_unopened=False,
+        subject_digest=None,
+        input_text=None,
+        input_ciphertext=None,
+        input_key_id=None,
+        erased_at=now,
+    )
+
+
+async def hold_off_erasures(connection: AsyncConnection) -> None:
+    """Makes new erasures wait for the end of this transaction, and waits for one that began."""
+    await connection.execute(select(func.pg_advisory_xact_lock_shared(_LOCK)))
+
+
+async def hold_off_intake(connection: AsyncConnection) -> None:
+    """Waits for all who hold off erasures, and makes those who come wait."""
+    await connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+
+
+async def erased_until(
+    connection: AsyncConnection, subjects: Collection[tuple[str, bytes]]
+) -> dict[tuple[str, bytes], datetime]:
+    """Up to when each of the subjects (tenant, digest) is erased; without those that are not."""
+    query = (
+        select(_E.tenant, _E.subject_digest, func.max(_E.requested_at))
+        .where(tuple_(_E.tenant, _E.subject_digest).in_(sorted(subjects)))
+        .group_by(_E.tenant, _E.subject_digest)
+    )
+    rows = await connection.execute(query)
+    return {(tenant, digest): moment for tenant, digest, moment in rows}
+
+
+async def drop_comments(
+    connection: AsyncConnection, tenant: str, predictions: Collection[UUID]
+) -> None:
+    """Takes the comments out of the feedback on the predictions."""
+    await connection.execute(
+        update(FEEDBACK)
+        .where(_F.tenant == tenant, _F.prediction_id.in_(predictions), _F.comment.is_not(None))
+        .values(comment=None)
+    )
