@@ -30,7 +30,7 @@ from weir.events.v1 import events_pb2
 
 
 async def test_prediction_becomes_a_row_with_every_field(log: Any, facts: Any) -> None:
-    fact = facts.prediction(delegate_id="gateway")
+    fact = facts.prediction(delegate_id="gateway", shadow=True)
     await log.recorder().record(facts.events(fact))
     (row,) = await log.rows("SELECT * FROM prediction_logs")
     assert str(row.pop("id")) == fact.prediction_id
@@ -52,6 +52,7 @@ async def test_prediction_becomes_a_row_with_every_field(log: Any, facts: Any) -
         "confidence": 0.75,
         "probabilities": {"positive": 0.75, "negative": 0.25},
         "inference_ms": 3.5,
+        "shadow": True,
         "input_keeping": "nothing",
         "input_unopened": False,
         "subject_digest": None,

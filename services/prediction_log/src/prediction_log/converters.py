@@ -139,6 +139,7 @@ def to_prediction(logged: LoggedPrediction) -> predictions_pb2.LoggedPrediction:
         confidence=record.confidence,
         probabilities=record.probabilities,
         inference_ms=record.inference_ms,
+        shadow=record.shadow,
         feedback=to_feedback(logged.feedback) if logged.feedback else None,
         keeping=keeping_pb2.Keeping(input=_KEEPING[InputKeeping(record.input_keeping)]),
         erased=record.erased_at is not None,

@@ -60,6 +60,8 @@ class PredictionRecord:
     confidence: float
     probabilities: Mapping[str, float]
     inference_ms: float
+    shadow: bool
+    """Answered by a version without traffic; the caller never saw it."""
     input_keeping: InputKeeping = InputKeeping.NOTHING
     input_unopened: bool = False
     """The event carries a sealed private part that was not opened."""

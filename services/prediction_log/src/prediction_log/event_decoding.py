@@ -94,6 +94,7 @@ def prediction_records(fact: events_pb2.PredictionRecorded) -> Sequence[Predicti
             confidence=_share("confidence", fact.confidence),
             probabilities=probabilities,
             inference_ms=fact.inference_ms,
+            shadow=fact.shadow,
             # A policy that this version does not know keeps nothing.
             input_keeping=_KEEPING.get(fact.keeping.input, InputKeeping.NOTHING),
             input_unopened=bool(fact.sealed_input),

@@ -2,16 +2,18 @@
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import asyncpg
 from alembic import command
 from alembic.config import Config
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, exc
+from sqlalchemy import Connection, exc, text
 from sqlalchemy.engine import URL
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 from sqlalchemy.pool import NullPool
+
+from prediction_log.rollup_backfill import backfill_rollups
 
 _CONNECT_TIMEOUT = 5.0
 _PAUSE = 0.5
@@ -40,7 +42,7 @@ async def upgrade(url: URL, *, wait: float, revision: str = "head") -> None:
     Raises:
         DatabaseAway: it did not come.
     """
-    await _run(url, wait, lambda config: command.upgrade(config, revision))
+    await _run(url, wait, lambda config: command.upgrade(config, revision), then=_fill_rollups)
 
 
 async def downgrade(url: URL, *, wait: float, revision: str) -> None:
@@ -52,7 +54,12 @@ async def downgrade(url: URL, *, wait: float, revision: str) -> None:
     await _run(url, wait, lambda config: command.downgrade(config, revision))
 
 
-async def _run(url: URL, wait: float, step: Callable[[Config], None]) -> None:
+async def _run(
+    url: URL,
+    wait: float,
+    step: Callable[[Config], None],
+    then: Callable[[AsyncEngine], Awaitable[None]] | None = None,
+) -> None:
     # No statement timeout here: an index on a large table takes the time that it takes.
     engine = create_async_engine(
         url, poolclass=NullPool, connect_args={"timeout": _CONNECT_TIMEOUT}
@@ -61,8 +68,18 @@ async def _run(url: URL, wait: float, step: Callable[[Config], None]) -> None:
         await _await_database(engine, wait)
         async with engine.begin() as connection:
             await connection.run_sync(_step_on, step)
+        if then is not None:
+            await then(engine)
     finally:
         await engine.dispose()
+
+
+async def _fill_rollups(engine: AsyncEngine) -> None:
+    async with engine.connect() as connection:
+        there = await connection.scalar(text("SELECT to_regclass('prediction_rollup_backfill')"))
+    # Not so where an earlier revision was asked for.
+    if there is not None:
+        await backfill_rollups(engine)
 
 
 def _step_on(connection: Connection, step: Callable[[Config], None]) -> None:

@@ -1,5 +1,7 @@
 """The tables, as SQLAlchemy sees them. The migrations make them; a test compares the two."""
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Boolean,
@@ -20,7 +22,7 @@ from sqlalchemy import (
     func,
     text,
 )
-from sqlalchemy.dialects.postgresql import JSONB
+from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
 from prediction_log.domain import MAX_COMMENT, MAX_LABEL, MAX_NAME
 
@@ -73,6 +75,7 @@ PREDICTION_LOGS = Table(
     Column("input_key_id", Uuid),
     _moment("erased_at", nullable=True),
     _recorded_at(),
+    Column("shadow", Boolean, nullable=False, server_default=false()),
     # Lists walk a tenant's ids backwards; ids ascend with time, so this is also the time index.
     Index(None, "tenant", "id"),
     # Finds and erases what is about a person; most rows are about nobody who was named.
@@ -203,4 +206,52 @@ ERASURES = Table(
     _recorded_at(),
     # Intake asks it for every prediction about somebody who was named.
     Index(None, "tenant", "subject_digest", "requested_at"),
+)
+
+
+def _rollup_key() -> list[Column[Any]]:
+    return [
+        Column("tenant", String(MAX_NAME), primary_key=True),
+        # Minutes: an hour or a day.
+        Column("granularity", SmallInteger, primary_key=True, autoincrement=False),
+        # UTC.
+        Column("bucket_start", DateTime(timezone=True), primary_key=True),
+        Column("model", String(MAX_NAME), primary_key=True),
+        Column("model_version", String(MAX_NAME), primary_key=True),
+        Column("shadow", Boolean, primary_key=True),
+    ]
+
+
+# The database itself keeps these, by triggers on predictions and feedback.
+PREDICTION_ROLLUPS = Table(
+    "prediction_rollups",
+    METADATA,
+    *_rollup_key(),
+    Column("predictions", BigInteger, nullable=False),
+    Column("confidence_sum", Double, nullable=False),
+    # The bins are those of prediction_log.histograms.
+    Column("confidence_histogram", ARRAY(Integer), nullable=False),
+    Column("latency_histogram", ARRAY(Integer), nullable=False),
+    # Predictions whose latest feedback that names a correct label …
+    Column("labelled", BigInteger, nullable=False),
+    # … names the one that was predicted.
+    Column("correct", BigInteger, nullable=False),
+)
+
+PREDICTION_ROLLUP_LABELS = Table(
+    "prediction_rollup_labels",
+    METADATA,
+    *_rollup_key(),
+    # The predicted one.
+    Column("label", String(MAX_LABEL), primary_key=True),
+    Column("predictions", BigInteger, nullable=False),
+    Column("labelled", BigInteger, nullable=False),
+    Column("correct", BigInteger, nullable=False),
+)
+
+# A row: what was there before the triggers is counted, too.
+PREDICTION_ROLLUP_BACKFILL = Table(
+    "prediction_rollup_backfill",
+    METADATA,
+    Column("completed_at", DateTime(timezone=True), primary_key=True),
 )
