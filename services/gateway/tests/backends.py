@@ -130,6 +130,7 @@ class FakePredictionLog(predictions_pb2_grpc.PredictionLogServiceServicer):
         )
         self.next_cursor = ""
         self.stats = predictions.GetStatsResponse()
+        self.history = predictions.ListFeedbackResponse()
 
     async def GetPrediction(self, request: Any, context: Any) -> Any:
         await self.calls.note(request)
@@ -148,6 +149,10 @@ class FakePredictionLog(predictions_pb2_grpc.PredictionLogServiceServicer):
     async def RecordFeedback(self, request: Any, context: Any) -> Any:
         await self.calls.note(request)
         return predictions.RecordFeedbackResponse(feedback_id="feedback-1")
+
+    async def ListFeedback(self, request: Any, context: Any) -> Any:
+        await self.calls.note(request)
+        return self.history
 
 
 class FakeDrift(drift_pb2_grpc.DriftServiceServicer):
@@ -193,6 +198,7 @@ async def running_backends(directory: Path, issuer: FakeIssuer) -> AsyncIterator
                 "ListPredictions": "predictions:read",
                 "GetStats": "predictions:read",
                 "RecordFeedback": "feedback:write",
+                "ListFeedback": "predictions:read",
             },
             predictions_pb2_grpc.add_PredictionLogServiceServicer_to_server,
             backends.log,

@@ -1,13 +1,9 @@
-"""GET /v1/models, /v1/predictions, /v1/stats and drift reports, and feedback."""
+"""GET /v1/models, /v1/predictions, /v1/stats and drift reports."""
 
-from typing import Any
-
-import httpx
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from servicekit.errors import FieldViolation, InvalidInput, NotFound, PermissionDenied
-from testkit.issuer import FakeIssuer
 from weir.drift.v1 import drift_pb2
 from weir.predictions.v1 import predictions_pb2
 
@@ -32,18 +28,6 @@ LOGGED = {
     "inference_ms": 3.5,
     "feedback": None,
 }
-FEEDBACK = f"/v1/predictions/{PREDICTION_ID}/feedback"
-
-
-@pytest.fixture
-def judge(predict: Call, issuer: FakeIssuer) -> Call:
-    async def call(json: object, path: str = FEEDBACK) -> httpx.Response:
-        answer: httpx.Response = await predict(
-            json, path=path, token=issuer.token("feedback:write")
-        )
-        return answer
-
-    return call
 
 
 async def test_models_are_listed(get: Call) -> None:
@@ -180,50 +164,6 @@ async def test_stats_are_numbers(get: Call, backends: Backends) -> None:
     assert stats["predictions"] == 3
     assert stats["labels"] == {"positive": 3}
     assert (stats["mean_confidence"], stats["inference_ms_p95"]) == (0.5, 4.0)
-
-
-async def test_feedback_is_taken_for_the_caller(judge: Call, backends: Backends) -> None:
-    answer = await judge({"correct_label": "negative", "score": 0, "comment": "Irony."})
-    assert answer.status_code == 202
-    assert answer.json() == {"feedback_id": "feedback-1"}
-    (request,) = backends.log.calls.requests
-    assert request == predictions_pb2.RecordFeedbackRequest(
-        tenant="tenant-1",
-        client_id="client-1",
-        prediction_id=PREDICTION_ID,
-        correct_label="negative",
-        score=0.0,
-        comment="Irony.",
-    )
-
-
-@pytest.mark.parametrize(
-    ("body", "field"),
-    [
-        ({}, "correct_label"),
-        ({"correct_label": " "}, "correct_label"),
-        ({"correct_label": 1}, "correct_label"),
-        ({"correct_label": "x", "score": 1.5}, "score"),
-        ({"correct_label": "x", "score": "1"}, "score"),
-        ({"correct_label": "x", "comment": "c" * 2001}, "comment"),
-        ({"correct_label": "x", "comment": "\x00"}, "comment"),
-        ({"correct_label": "x", "extra": 1}, "extra"),
-    ],
-)
-async def test_bad_feedback_is_refused(judge: Call, body: dict[str, Any], field: str) -> None:
-    wrong_field(await judge(body), field)
-
-
-async def test_feedback_on_a_malformed_id_is_not_found(judge: Call) -> None:
-    answer = await judge({"correct_label": "x"}, path="/v1/predictions/x/feedback")
-    refused(answer, 404, "PREDICTION_NOT_FOUND")
-
-
-async def test_feedback_on_an_unknown_prediction_is_not_found(
-    judge: Call, backends: Backends
-) -> None:
-    backends.log.calls.failure = NotFound("No.")
-    refused(await judge({"correct_label": "x"}), 404, "PREDICTION_NOT_FOUND")
 
 
 async def test_log_down_is_503(get: Call, backends: Backends) -> None:

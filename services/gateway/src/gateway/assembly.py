@@ -15,6 +15,8 @@ from gateway.docs_routes import docs_routes
 from gateway.domain import QuotaPolicy
 from gateway.drift_client import DriftClient
 from gateway.drift_routes import drift_routes
+from gateway.feedback_client import FeedbackClient
+from gateway.feedback_routes import feedback_routes
 from gateway.health_checks import HealthChecks, grpc_check
 from gateway.inference_client import InferenceClient
 from gateway.log_routes import log_routes
@@ -127,10 +129,9 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
                     max_batch=settings.max_batch,
                 ),
                 model_routes(access, inference, catalogue),
-                log_routes(
-                    access,
-                    PredictionLogClient(log_channel),
-                    max_body_bytes=settings.max_body_bytes,
+                log_routes(access, PredictionLogClient(log_channel)),
+                feedback_routes(
+                    access, FeedbackClient(log_channel), max_body_bytes=settings.max_body_bytes
                 ),
                 drift_routes(access, DriftClient(drift_channel)),
                 oauth_routes(TokenEndpoint(registry, issuer), keys, audit, issuer=settings.issuer),

@@ -150,6 +150,12 @@ class PredictionUnknown(NotFound):
     reason = "PREDICTION_NOT_FOUND"
 
 
+class IdempotencyKeyReused(InvalidInput):
+    """One key, two different requests: 422, as draft-ietf-httpapi-idempotency-key-header asks."""
+
+    reason = "IDEMPOTENCY_KEY_REUSED"
+
+
 class UpstreamFailed(Internal):
     """A service behind the gateway failed, or would not take the gateway's own call."""
 

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 
 class GivenFeedback(BaseModel):
-    """The latest feedback on a prediction."""
+    """Feedback on a prediction."""
 
     feedback_id: str
     given_at: datetime
@@ -33,13 +33,20 @@ class LoggedPrediction(BaseModel):
     confidence: float
     probabilities: dict[str, float]
     inference_ms: float
-    feedback: GivenFeedback | None
+    feedback: GivenFeedback | None = Field(description="The latest.")
 
 
 class LoggedPredictions(BaseModel):
     """A page, newest first."""
 
     predictions: list[LoggedPrediction]
+    next_cursor: str | None = Field(description="`cursor` of the next page; null on the last.")
+
+
+class FeedbackHistory(BaseModel):
+    """A page of the feedback on one prediction, newest first."""
+
+    feedback: list[GivenFeedback]
     next_cursor: str | None = Field(description="`cursor` of the next page; null on the last.")
 
 

@@ -1,25 +1,23 @@
-"""GET /v1/predictions, /v1/stats, and feedback."""
+"""GET /v1/predictions and /v1/stats."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Depends, Query, Request, Security
+from fastapi import APIRouter, Depends, Query, Security
 from pydantic import AwareDatetime
 
 from gateway.access import BearerAccess, Caller
-from gateway.api_description import body_of, reading, writing
-from gateway.api_shapes import FeedbackBody, PlainText
+from gateway.api_description import reading
+from gateway.api_shapes import PlainText
 from gateway.domain import PredictionUnknown
 from gateway.log_answers import (
-    FeedbackTaken,
     LoggedPrediction,
     LoggedPredictions,
     PredictionStats,
 )
 from gateway.prediction_log_client import PredictionLogClient, PredictionQuery
-from gateway.request_body import read_json
 from servicekit.errors import FieldViolation, InvalidInput
 
 _Word = Annotated[PlainText | None, Query(max_length=128)]
@@ -58,11 +56,10 @@ def _matching(
 _Matching = Annotated[PredictionQuery, Depends(_matching)]
 
 
-def log_routes(access: BearerAccess, log: PredictionLogClient, *, max_body_bytes: int) -> APIRouter:
+def log_routes(access: BearerAccess, log: PredictionLogClient) -> APIRouter:
     """The routes on the tenant's own log; the tenant is always the token's."""
     router = APIRouter(tags=["log"])
     may_read: Caller = Security(access, scopes=["predictions:read"])
-    may_judge: Caller = Security(access, scopes=["feedback:write"])
 
     @router.get("/v1/predictions", responses=reading(), summary="List predictions, newest first")
     async def list_predictions(
@@ -76,33 +73,12 @@ def log_routes(access: BearerAccess, log: PredictionLogClient, *, max_body_bytes
 
     @router.get("/v1/predictions/{prediction_id}", responses=reading(404), summary="One prediction")
     async def get_prediction(prediction_id: str, caller: Caller = may_read) -> LoggedPrediction:
-        return await log.get(caller.tenant, _identifier(prediction_id))
+        return await log.get(caller.tenant, prediction_id_from(prediction_id))
 
     @router.get("/v1/stats", responses=reading(), summary="Counts and quantiles")
     async def get_stats(query: _Matching, caller: Caller = may_read) -> PredictionStats:
         with _fields_as_parameters():
             return await log.stats(caller.tenant, query)
-
-    @router.post(
-        "/v1/predictions/{prediction_id}/feedback",
-        status_code=202,
-        responses=writing(404),
-        openapi_extra=body_of(FeedbackBody),
-        summary="Tell what a prediction should have been",
-    )
-    async def give_feedback(
-        request: Request, prediction_id: str, caller: Caller = may_judge
-    ) -> FeedbackTaken:
-        body = await read_json(request, FeedbackBody, max_body_bytes)
-        feedback_id = await log.record_feedback(
-            caller.tenant,
-            caller.client_id,
-            _identifier(prediction_id),
-            correct_label=body.correct_label,
-            score=body.score,
-            comment=body.comment or "",
-        )
-        return FeedbackTaken(feedback_id=feedback_id)
 
     return router
 
@@ -122,7 +98,12 @@ def _fields_as_parameters() -> Iterator[None]:
         ) from error
 
 
-def _identifier(text: str) -> UUID:
+def prediction_id_from(text: str) -> UUID:
+    """The id in a path.
+
+    Raises:
+        PredictionUnknown: it is none.
+    """
     try:
         return UUID(text)
     except ValueError as error:

@@ -1,22 +1,20 @@
-"""The log of predictions, as the gateway sees it: the only importer of its stubs."""
+"""The log of predictions, as the gateway sees it."""
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any
 from uuid import UUID
 
 import grpc
-from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from gateway.domain import PredictionUnknown
+from gateway.feedback_client import given_feedback
 from gateway.log_answers import (
-    GivenFeedback,
     LoggedPrediction,
     LoggedPredictions,
     PredictionStats,
 )
-from gateway.upstream import answer_of
+from gateway.upstream import answer_of, optional_field
 from servicekit.errors import NotFound
 from weir.predictions.v1 import predictions_pb2 as pb
 from weir.predictions.v1 import predictions_pb2_grpc
@@ -94,44 +92,13 @@ class PredictionLogClient:
         return PredictionStats(
             predictions=answer.predictions,
             labels=dict(answer.labels),
-            mean_confidence=_given(answer, "mean_confidence"),
-            inference_ms_p50=_given(answer, "inference_ms_p50"),
-            inference_ms_p95=_given(answer, "inference_ms_p95"),
-            inference_ms_p99=_given(answer, "inference_ms_p99"),
+            mean_confidence=optional_field(answer, "mean_confidence"),
+            inference_ms_p50=optional_field(answer, "inference_ms_p50"),
+            inference_ms_p95=optional_field(answer, "inference_ms_p95"),
+            inference_ms_p99=optional_field(answer, "inference_ms_p99"),
             labelled=answer.labelled,
-            accuracy=_given(answer, "accuracy"),
+            accuracy=optional_field(answer, "accuracy"),
         )
-
-    async def record_feedback(
-        self,
-        tenant: str,
-        client_id: str,
-        prediction_id: UUID,
-        *,
-        correct_label: str,
-        score: float | None,
-        comment: str,
-    ) -> str:
-        """Takes feedback; returns its id.
-
-        Raises:
-            PredictionUnknown: the tenant has no such prediction.
-            InvalidInput: the model does not know the label.
-            ServiceError: the log or the event stream is away, late or broken.
-        """
-        request = pb.RecordFeedbackRequest(
-            tenant=tenant,
-            client_id=client_id,
-            prediction_id=str(prediction_id),
-            correct_label=correct_label,
-            score=score,
-            comment=comment,
-        )
-        try:
-            answer = await answer_of(_SERVICE, self._stub.RecordFeedback(request))
-        except NotFound as error:
-            raise PredictionUnknown("There is no such prediction.") from error
-        return answer.feedback_id
 
 
 def _filter(query: PredictionQuery) -> pb.PredictionFilter:
@@ -170,21 +137,5 @@ def _logged(message: pb.LoggedPrediction) -> LoggedPrediction:
         confidence=message.confidence,
         probabilities=dict(message.probabilities),
         inference_ms=message.inference_ms,
-        feedback=_feedback(message.feedback) if message.HasField("feedback") else None,
+        feedback=given_feedback(message.feedback) if message.HasField("feedback") else None,
     )
-
-
-def _feedback(message: pb.Feedback) -> GivenFeedback:
-    return GivenFeedback(
-        feedback_id=message.feedback_id,
-        given_at=message.given_at.ToDatetime(UTC),
-        client_id=message.client_id,
-        correct_label=message.correct_label or None,
-        score=_given(message, "score"),
-        comment=message.comment or None,
-    )
-
-
-def _given(message: Message, name: str) -> Any:
-    """The value of an optional field; None when it is absent."""
-    return getattr(message, name) if message.HasField(name) else None

@@ -1,9 +1,10 @@
 """What a failed call to a service behind the gateway means to the gateway's own caller."""
 
 from collections.abc import Awaitable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import structlog
+from google.protobuf.message import Message
 from grpc.aio import AioRpcError
 
 from gateway.domain import UpstreamFailed
@@ -32,6 +33,11 @@ async def answer_of(service: str, call: Awaitable[AnswerT]) -> AnswerT:
         return await call
     except AioRpcError as error:
         raise _told(from_rpc_error(error, service), service) from error
+
+
+def optional_field(message: Message, name: str) -> Any:
+    """The value of an answer's optional field; None when it is absent."""
+    return getattr(message, name) if message.HasField(name) else None
 
 
 def _told(error: ServiceError, service: str) -> ServiceError:
