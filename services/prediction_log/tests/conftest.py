@@ -85,6 +85,12 @@ class LogUnderTest:
         async with self.database.transaction() as connection:
             await connection.execute(text(statement))
 
+    async def tamper(self, *statements: str) -> None:
+        """Executes with the triggers off, as only a superuser can."""
+        async with self.database.transaction() as connection:
+            for statement in ("SET LOCAL session_replication_role = replica", *statements):
+                await connection.execute(text(statement))
+
     async def count(self, table: str) -> int:
         query = select(func.count()).select_from(METADATA.tables[table])
         async with self.database.transaction() as connection:
@@ -181,7 +187,7 @@ def migrated_url(postgres_server: PostgresStore) -> str:
 @pytest_asyncio.fixture
 async def log(migrated_url: str) -> AsyncIterator[LogUnderTest]:
     log = LogUnderTest(migrated_url)
-    await log.execute(f"TRUNCATE {', '.join(METADATA.tables)}")
+    await log.tamper(f"TRUNCATE {', '.join(METADATA.tables)}")
     yield log
     await log.database.close()
 

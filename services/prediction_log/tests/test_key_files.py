@@ -13,6 +13,8 @@ from pydantic import ValidationError
 from prediction_log.domain import InputDamaged, MasterKeyMissing
 from prediction_log.key_files import KeyFileInvalid, load_opening_keys, load_subject_secret
 from prediction_log.key_making import (
+    AUDIT_PUBLIC_KEY,
+    AUDIT_SIGNING_KEY,
     MASTER_KEYS,
     PRIVATE_KEY,
     PUBLIC_KEY,
@@ -24,7 +26,7 @@ from prediction_log.privacy_keys import PrivacyKeys, load_privacy_keys
 from prediction_log.pseudonyms import Pseudonyms
 from prediction_log.settings import PrivacySettings
 
-ALL = {PRIVATE_KEY, PUBLIC_KEY, SUBJECT_SECRET, MASTER_KEYS}
+ALL = {PRIVATE_KEY, PUBLIC_KEY, SUBJECT_SECRET, MASTER_KEYS, AUDIT_SIGNING_KEY, AUDIT_PUBLIC_KEY}
 
 
 def contents(directory: Path) -> dict[str, bytes]:

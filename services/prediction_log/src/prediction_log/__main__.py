@@ -14,7 +14,10 @@ from redis.asyncio import Redis
 
 from prediction_log import key_commands
 from prediction_log.appending import Appender
+from prediction_log.audit_checkpoints import CheckpointKeeper
+from prediction_log.audit_commands import add_audit_commands
 from prediction_log.audit_facts import AuditFacts
+from prediction_log.audit_signing import load_signer
 from prediction_log.database import Database, database_url
 from prediction_log.event_decoding import (
     Decode,
@@ -55,8 +58,9 @@ _log = structlog.get_logger(__name__)
 _NAME = "prediction_log"
 _MIGRATE_WAIT = 30.0
 _ISSUER_TIMEOUT = 2.0
-_CHORES = 2
-"""Connections for looking at the schema and for making partitions."""
+_CHORES = 3
+"""Connections for looking at the schema, making partitions and signing the audit trail."""
+_AUDIT_LOOK_INTERVAL = 5.0
 
 
 async def serve(settings: Settings) -> None:
@@ -71,6 +75,7 @@ async def serve(settings: Settings) -> None:
     decoders = _decoders(settings)
     reading = _database(settings, settings.database_pool_size, settings.database_query_timeout)
     writing = _database(settings, len(decoders) + _CHORES, settings.database_write_timeout)
+    checkpoints = _checkpoints(settings, writing)
     redis = open_redis(
         settings.events_redis_url.get_secret_value(), timeout=settings.events_timeout
     )
@@ -107,7 +112,10 @@ async def serve(settings: Settings) -> None:
             await run_until_stopped(
                 every(settings.database_check_interval, watch.look),
                 *_work(settings, watch, redis, writing, decoders, keys, tracer_provider),
+                *_signing(watch, checkpoints),
             )
+            if checkpoints is not None:
+                await checkpoints.finish()
     await redis.aclose()
     await reading.close()
     await writing.close()
@@ -169,6 +177,30 @@ def _work(
     ]
 
 
+def _checkpoints(settings: Settings, database: Database) -> CheckpointKeeper | None:
+    if settings.audit_signing_key_file is None:
+        return None
+    return CheckpointKeeper(
+        database,
+        load_signer(settings.audit_signing_key_file),
+        batches=settings.audit_checkpoint_batches,
+        interval=settings.audit_checkpoint_interval,
+    )
+
+
+def _signing(
+    watch: SchemaWatch, checkpoints: CheckpointKeeper | None
+) -> list[Coroutine[Any, Any, None]]:
+    async def sign() -> None:
+        if checkpoints is None:
+            _log.info("audit_trail_unsigned", remedy="set WEIR_AUDIT_SIGNING_KEY_FILE")
+            return
+        await watch.ready.wait()
+        await every(_AUDIT_LOOK_INTERVAL, checkpoints.look)
+
+    return [sign()]
+
+
 def _decoders(settings: Settings) -> dict[str, Decode]:
     return {
         **dict.fromkeys(settings.predictions_streams, decode_prediction),
@@ -198,16 +230,28 @@ def main() -> int:
         epilog=describe_settings(Settings),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument(
-        "command", nargs="?", choices=["serve", "migrate", *key_commands.NAMES], default="serve"
+    commands = parser.add_subparsers(title="commands", metavar="command")
+    parser.set_defaults(run=_serve)
+    commands.add_parser("serve", help="serve until stopped; the default").set_defaults(run=_serve)
+    commands.add_parser("migrate", help="bring the database to the newest schema").set_defaults(
+        run=_migrate
     )
-    key_commands.add_options(parser)
-    options = parser.parse_args()
-    if options.command in key_commands.NAMES:
-        return key_commands.run(options)
-    if options.command == "migrate":
-        return run_service(_NAME, DatabaseSettings, migrate, expected=(DatabaseAway,))
+    for name in key_commands.NAMES:
+        command = commands.add_parser(name)
+        key_commands.add_options(command)
+        command.set_defaults(run=key_commands.run, command=name)
+    add_audit_commands(commands)
+    arguments = parser.parse_args()
+    code: int = arguments.run(arguments)
+    return code
+
+
+def _serve(_: argparse.Namespace) -> int:
     return run_service(_NAME, Settings, serve, expected=(KeyFileInvalid,))
+
+
+def _migrate(_: argparse.Namespace) -> int:
+    return run_service(_NAME, DatabaseSettings, migrate, expected=(DatabaseAway,))
 
 
 if __name__ == "__main__":

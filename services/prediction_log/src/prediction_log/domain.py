@@ -140,6 +140,8 @@ class AuditRecord:
     client_address: str | None
     request_id: str | None
     reason: str | None
+    target: str | None
+    """What it was done to; never personal data."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -199,6 +199,7 @@ def decode_audit(event: Event) -> Sequence[AuditRecord]:
             client_address=_optional("client_address", fact.client_address),
             request_id=_optional("request_id", fact.request_id),
             reason=_optional("reason", fact.reason),
+            target=_optional("target", fact.target),
         )
     ]
 

@@ -16,8 +16,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group(
         "create-keys",
         "Writes the keys that are missing into a directory, readable by their owner alone: the "
-        "pair that inputs are sealed with (inference gets the public half), the master keys and "
-        "the secret of the subjects' pseudonyms.",
+        "pair that inputs are sealed with (inference gets the public half), the pair that signs "
+        "the audit trail (auditors get the public half), the master keys and the secret of the "
+        "subjects' pseudonyms.",
     )
     group.add_argument("--directory", type=Path, metavar="DIRECTORY", help="made when missing")
     group.add_argument(

@@ -1,4 +1,4 @@
-"""`create-keys`: makes the secrets of the log, and the public key that inference seals with."""
+"""`create-keys`: makes the secrets of the log, and the public keys that others need."""
 
 import base64
 import json
@@ -8,6 +8,7 @@ import tempfile
 from datetime import UTC, datetime
 from pathlib import Path
 
+from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PrivateKey
 from cryptography.hazmat.primitives.serialization import (
     Encoding,
@@ -22,6 +23,8 @@ from prediction_log.master_keys import KEY_BYTES, read_master_keys
 PRIVATE_KEY = "input-sealing-private-key.pem"
 PUBLIC_KEY = "input-sealing-key.pem"
 MASTER_KEYS = "master-keys.json"
+AUDIT_SIGNING_KEY = "audit-signing-key.pem"
+AUDIT_PUBLIC_KEY = "audit-public-key.pem"
 SUBJECT_SECRET = "subject-secret"  # noqa: S105 - a file's name
 _SECRET_BYTES = 32
 
@@ -50,6 +53,7 @@ def create_keys(directory: Path, *, new_master_key: bool = False) -> list[Path]:
         key = load_opening_keys(private)[0].public_key()
         _write(public, key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
         written.append(public)
+    written += _make_audit_keys(directory / AUDIT_SIGNING_KEY, directory / AUDIT_PUBLIC_KEY)
     secret = directory / SUBJECT_SECRET
     if not secret.exists():
         _write(secret, secrets.token_hex(_SECRET_BYTES).encode() + b"\n")
@@ -59,6 +63,16 @@ def create_keys(directory: Path, *, new_master_key: bool = False) -> list[Path]:
         _add_master_key(master)
         written.append(master)
     return written
+
+
+def _make_audit_keys(private: Path, public: Path) -> list[Path]:
+    if private.exists():
+        return []
+    key = Ed25519PrivateKey.generate()
+    _write(private, key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
+    pem = key.public_key().public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
+    _write(public, pem)
+    return [private, public]
 
 
 def _add_master_key(file: Path) -> None:

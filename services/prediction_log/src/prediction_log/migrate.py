@@ -66,7 +66,7 @@ async def _run(
     )
     try:
         await _await_database(engine, wait)
-        async with engine.begin() as connection:
+        async with engine.connect() as connection:
             await connection.run_sync(_step_on, step)
         if then is not None:
             await then(engine)

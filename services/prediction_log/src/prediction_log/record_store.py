@@ -5,6 +5,7 @@ from typing import Any, Protocol
 
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from prediction_log.audit_writer import AuditWriter
 from prediction_log.database import Database
 from prediction_log.domain import (
     AuditRecord,
@@ -19,7 +20,6 @@ from prediction_log.prediction_writer import PredictionWriter
 from prediction_log.staged_copy import StagedCopy
 from prediction_log.subject_keys import SubjectKeys
 from prediction_log.tables import (
-    AUDIT_LOG,
     DATASET_METRICS,
     DEAD_LETTERS,
     FEEDBACK,
@@ -70,6 +70,6 @@ def record_writers(keys: SubjectKeys | None = None) -> dict[type, Writer]:
         FeedbackRecord: StagedCopy(FeedbackRecord, FEEDBACK),
         DeploymentRecord: StagedCopy(DeploymentRecord, MODEL_DEPLOYMENTS),
         MetricRecord: StagedCopy(MetricRecord, DATASET_METRICS),
-        AuditRecord: StagedCopy(AuditRecord, AUDIT_LOG),
+        AuditRecord: AuditWriter(),
         DeadLetter: StagedCopy(DeadLetter, DEAD_LETTERS),
     }

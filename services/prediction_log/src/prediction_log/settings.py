@@ -121,6 +121,21 @@ class Settings(
         description="Append calls at the same time; further ones are refused with "
         "RESOURCE_EXHAUSTED.",
     )
+    audit_signing_key_file: Path | None = Field(
+        default=None,
+        description="Ed25519 private key (PEM) that signs checkpoints of the audit trail, made by "
+        "create-keys; without it nothing is signed, and who owns the database could make the "
+        "whole chain anew.",
+    )
+    audit_checkpoint_batches: int = Field(
+        default=1000, ge=1, description="Batches of audit rows after which a checkpoint is signed."
+    )
+    audit_checkpoint_interval: float = Field(
+        default=300.0,
+        gt=0,
+        description="Age of the last checkpoint, seconds, at which a later batch is signed; one "
+        "that comes after a longer pause is signed at once.",
+    )
     trim_interval: float = Field(
         default=10.0,
         gt=0,

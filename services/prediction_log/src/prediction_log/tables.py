@@ -177,8 +177,36 @@ AUDIT_LOG = Table(
     _name("client_address", nullable=True),
     _name("request_id", nullable=True),
     _name("reason", nullable=True),
+    _name("target", nullable=True),
+    # A trigger refuses rows that have no place in the chain.
+    Column("sequence", BigInteger),
+    Column("batch", BigInteger),
     _recorded_at(),
     CheckConstraint("outcome IN ('allowed', 'refused')", name="outcome"),
+    Index(None, "sequence", unique=True),
+)
+
+AUDIT_BATCHES = Table(
+    "audit_batches",
+    METADATA,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("first_sequence", BigInteger, nullable=False),
+    Column("last_sequence", BigInteger, nullable=False),
+    Column("row_count", Integer, nullable=False),
+    _moment("made_at"),
+    Column("row_sha256s", LargeBinary, nullable=False),
+    Column("previous_sha256", LargeBinary, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+)
+
+AUDIT_CHECKPOINTS = Table(
+    "audit_checkpoints",
+    METADATA,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("key_id", String(MAX_NAME), primary_key=True),
+    Column("sha256", LargeBinary, nullable=False),
+    _moment("made_at"),
+    Column("signature", LargeBinary, nullable=False),
 )
 
 SUBJECT_KEYS = Table(
