@@ -8,7 +8,7 @@ PROTOS = $(wildcard protos/*/*/*.proto protos/*/*/*/*.proto)
 STUBS = libs/contracts/src
 
 .DEFAULT_GOAL := help
-.PHONY: bench help python trace run replay status test lint fmt protos lock clean
+.PHONY: bench chaos help python trace run replay status test lint fmt protos lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
@@ -39,6 +39,11 @@ replay: python ## Send labelled texts through a platform and check the books: DA
 bench: python ## Measure rate and latency of single predictions
 	@$(ENVIRONMENTS) sync dev
 	@.venv/bin/python tests/bench/single_predictions.py
+
+chaos: python ## Kill processes at random and take PostgreSQL away under traffic, compare the books
+	@$(ENVIRONMENTS) sync dev
+	@PYTHONPATH=tests .venv/bin/python -m chaos.ledger $(ARGS)
+	@PYTHONPATH=tests .venv/bin/python -m chaos.outage
 
 fmt: python ## Format and mend what can be mended
 	@$(ENVIRONMENTS) sync dev

@@ -3,11 +3,12 @@
 from collections.abc import Callable
 from typing import Any
 
+import asyncpg
 import pytest
-from sqlalchemy import select
+from sqlalchemy import exc, select
 
 from prediction_log.database import database_url
-from prediction_log.domain import PredictionRecord
+from prediction_log.domain import LogStoreUnavailable, PredictionRecord
 from prediction_log.staged_copy import StagedCopy
 from prediction_log.tables import PREDICTION_LOGS
 
@@ -69,3 +70,10 @@ async def test_connections_that_the_server_closed_are_replaced_unnoticed(
 async def test_programming_errors_are_not_taken_for_outages(log: Any) -> None:
     with pytest.raises(Exception, match="no_such_column"):
         await log.rows("SELECT no_such_column FROM prediction_logs")
+
+
+async def test_connection_that_broke_while_it_was_idle_is_an_outage(log: Any) -> None:
+    with pytest.raises(LogStoreUnavailable):
+        async with log.database.transaction():
+            broken = asyncpg.InternalClientError("cannot switch to state 15")
+            raise exc.InternalError("SELECT 1", {}, broken)

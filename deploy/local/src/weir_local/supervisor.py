@@ -17,8 +17,9 @@ _WATCH_TICK = 5.0
 """Seconds between looks while all is well; the end of a child is heard at once."""
 _FIRST_DELAY = 0.2
 _LONGEST_DELAY = 10.0
-_CALM = 60.0
-"""Seconds without a death after which the delay is short again."""
+_CALM = 10.0
+"""Seconds without a death after which the delay is short again: what lived for so long does not die
+of its start."""
 _START_ATTEMPTS = 4
 
 

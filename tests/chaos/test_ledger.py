@@ -1,0 +1,24 @@
+"""The ledger in a minute: every process is killed at least once under traffic, nothing is lost."""
+
+import io
+from pathlib import Path
+
+import pytest
+from rich.console import Console
+
+from chaos.ledger import Options, Outcome, prove
+
+
+def described(outcome: Outcome) -> str:
+    console = Console(file=io.StringIO(), width=120)
+    outcome.report(console)
+    return console.file.getvalue()  # type: ignore[attr-defined]
+
+
+@pytest.mark.timeout(300)
+def test_acknowledged_predictions_outlive_random_kills(tmp_path: Path) -> None:
+    outcome = prove(Options(kills=10, seconds=45.0, seed=20261, clients=4), tmp_path / "home")
+    text = described(outcome)
+    print(text)
+    assert not outcome.books.complaints, text
+    assert len(outcome.ledger.acknowledged) > 300, text
