@@ -12,6 +12,7 @@ import asyncpg
 from chaos.clients import Ledger
 from chaos.inside import events_redis, query, waiting_entries
 from chaos.monkey import Kill
+from chaos.rollups import wrong_rollups
 from weir_local.platform_parts import Endpoints
 
 _SHOWN = 5
@@ -93,6 +94,7 @@ def compare(endpoints: Endpoints, ledger: Ledger) -> Books:
     books.complain("texts are there twice", _repeated(row[1] for row in rows))
     books.complain("rows are about a text nobody sent", set(digests.values()) - ledger.sent)
     books.complain("ids were given out twice", ledger.repeated_ids)
+    books.complain("statistics are not what the rows say", wrong_rollups(endpoints))
     dead = query(endpoints, "SELECT stream, entry_id, reason FROM dead_letters")
     books.complain("dead letters", (dict(letter) for letter in dead))
     return books

@@ -73,7 +73,10 @@ async def test_programming_errors_are_not_taken_for_outages(log: Any) -> None:
 
 
 async def test_connection_that_broke_while_it_was_idle_is_an_outage(log: Any) -> None:
-    with pytest.raises(LogStoreUnavailable):
+    async def use_broken() -> None:
         async with log.database.transaction():
             broken = asyncpg.InternalClientError("cannot switch to state 15")
             raise exc.InternalError("SELECT 1", {}, broken)
+
+    with pytest.raises(LogStoreUnavailable):
+        await use_broken()

@@ -138,7 +138,7 @@ def _translate(error: Exception) -> Exception | None:
     if state.startswith(_REJECTING):
         return RejectedData(f"PostgreSQL refuses the values ({state})")
     lost = isinstance(error, exc.TimeoutError | exc.InterfaceError | OSError | TimeoutError)
-    # A connection that the server has just ended while it was idle fails like a fault of the driver.
+    # What the server ended while it was idle fails like a fault of the driver.
     lost = lost or isinstance(error, exc.InternalError | asyncpg.InternalClientError)
     lost = lost or isinstance(error, asyncpg.InterfaceError)
     if lost or state.startswith(_AWAY):
