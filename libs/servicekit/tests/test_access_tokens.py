@@ -20,6 +20,12 @@ def verifier(issuer: FakeIssuer, clock: Callable[[], float] = time.time) -> Acce
     return AccessTokenVerifier(issuer, issuer=ISSUER, audience=AUDIENCE, clock=clock)
 
 
+async def test_principal_tells_every_claim_of_its_token(issuer: FakeIssuer) -> None:
+    principal = await verifier(issuer).verify(issuer.token("a", plan={"colour": "blue"}))
+    assert principal.claims["plan"] == {"colour": "blue"}
+    assert "blue" not in repr(principal)
+
+
 async def test_valid_token_gives_its_principal(issuer: FakeIssuer) -> None:
     token = issuer.token("a", "b:c", client_id="c-1", tenant="acme")
     principal = await verifier(issuer).verify(token)

@@ -4,6 +4,7 @@ Like the real ones they check the token of every call, and keep what they were a
 """
 
 import asyncio
+import posixpath
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -24,9 +25,11 @@ from weir.drift.v1 import drift_pb2, drift_pb2_grpc
 from weir.inference.v1 import inference_pb2 as inference
 from weir.inference.v1 import inference_pb2_grpc
 from weir.predictions.v1 import predictions_pb2 as predictions
-from weir.predictions.v1 import predictions_pb2_grpc
+from weir.predictions.v1 import predictions_pb2_grpc, privacy_pb2_grpc
+from weir.predictions.v1 import privacy_pb2 as privacy
 
 PREDICTION_ID = "0199f3c2-6f0a-7c1e-9d55-2b8f4c6e0a11"
+ERASURE_ID = "0199f3c2-6f0a-7c1e-9d55-2b8f4c6e0a22"
 PREDICTED_AT = Timestamp(seconds=1_790_000_000)
 
 
@@ -155,6 +158,22 @@ class FakePredictionLog(predictions_pb2_grpc.PredictionLogServiceServicer):
         return self.history
 
 
+class FakePrivacy(privacy_pb2_grpc.PrivacyServiceServicer):
+    def __init__(self) -> None:
+        self.calls = Recorder()
+        self.erasure = privacy.Erasure(
+            erasure_id=ERASURE_ID, state=privacy.ERASURE_STATE_RUNNING, requested_at=PREDICTED_AT
+        )
+
+    async def EraseSubject(self, request: Any, context: Any) -> Any:
+        await self.calls.note(request)
+        return privacy.EraseSubjectResponse(erasure=self.erasure)
+
+    async def GetErasure(self, request: Any, context: Any) -> Any:
+        await self.calls.note(request)
+        return privacy.GetErasureResponse(erasure=self.erasure)
+
+
 class FakeDrift(drift_pb2_grpc.DriftServiceServicer):
     def __init__(self) -> None:
         self.calls = Recorder()
@@ -171,6 +190,7 @@ class Backends:
 
     inference: FakeInference
     log: FakePredictionLog
+    privacy: FakePrivacy
     drift: FakeDrift
     servers: dict[str, GrpcServer]
 
@@ -181,7 +201,13 @@ class Backends:
 @asynccontextmanager
 async def running_backends(directory: Path, issuer: FakeIssuer) -> AsyncIterator[Backends]:
     """The services on `<directory>/{inference,log,drift}.sock`."""
-    backends = Backends(FakeInference(), FakePredictionLog(), FakeDrift(), {})
+    backends = Backends(FakeInference(), FakePredictionLog(), FakePrivacy(), FakeDrift(), {})
+
+    def register_log(servicer: Any, server: Any) -> None:
+        predictions_pb2_grpc.add_PredictionLogServiceServicer_to_server(servicer, server)
+        privacy_pb2_grpc.add_PrivacyServiceServicer_to_server(backends.privacy, server)
+
+    erasing = "weir.predictions.v1.PrivacyService"
     plan: list[tuple[str, str, dict[str, str], Callable[[Any, Any], None], Any]] = [
         (
             "inference",
@@ -199,8 +225,10 @@ async def running_backends(directory: Path, issuer: FakeIssuer) -> AsyncIterator
                 "GetStats": "predictions:read",
                 "RecordFeedback": "feedback:write",
                 "ListFeedback": "predictions:read",
+                f"../{erasing}/EraseSubject": "privacy:erase",
+                f"../{erasing}/GetErasure": "privacy:erase",
             },
-            predictions_pb2_grpc.add_PredictionLogServiceServicer_to_server,
+            register_log,
             backends.log,
         ),
         (
@@ -215,7 +243,10 @@ async def running_backends(directory: Path, issuer: FakeIssuer) -> AsyncIterator
         server = GrpcServer(
             GrpcServerSettings(grpc_address=f"unix:{directory}/{name}.sock", shutdown_grace=0),
             verifier=AccessTokenVerifier(issuer, issuer=ISSUER, audience=AUDIENCE),
-            scopes={f"/{service}/{method}": scope for method, scope in scopes.items()},
+            scopes={
+                posixpath.normpath(f"/{service}/{method}"): scope
+                for method, scope in scopes.items()
+            },
             tracer_provider=TracerProvider(shutdown_on_exit=False),
         )
         register(servicer, server.grpc)

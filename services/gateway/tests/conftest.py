@@ -51,6 +51,12 @@ def clients() -> list[dict[str, Any]]:
     ]
 
 
+@pytest.fixture
+def tenants() -> dict[str, Any]:
+    """The clients file's tenants."""
+    return {}
+
+
 @pytest_asyncio.fixture
 async def backends(tmp_path: Path, issuer: FakeIssuer) -> AsyncIterator[Backends]:
     async with running_backends(tmp_path, issuer) as running:
@@ -85,9 +91,10 @@ def settings(
 async def gateway(
     settings: dict[str, Any],
     clients: list[dict[str, Any]],
+    tenants: dict[str, Any],
     tracer_provider: TracerProvider,
 ) -> AsyncIterator[Gateway]:
-    settings["clients_file"].write_text(yaml.safe_dump({"clients": clients}))
+    settings["clients_file"].write_text(yaml.safe_dump({"tenants": tenants, "clients": clients}))
     async with assembled(Settings(**settings), tracer_provider) as gateway:
         yield gateway
 

@@ -27,6 +27,8 @@ LOGGED = {
     "probabilities": {"negative": 0.25, "positive": 0.75},
     "inference_ms": 3.5,
     "feedback": None,
+    "input_keeping": "nothing",
+    "erased": False,
 }
 
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import grpc
 import pytest
 import pytest_asyncio
+from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from opentelemetry.sdk.trace import TracerProvider
 from redis.asyncio import Redis
 
@@ -14,6 +15,7 @@ from inference.grpc_api import SCOPES, SERVICE, InferenceServicer
 from inference.model_repository import ModelRepository, load_repository
 from inference.predictor import Predictor
 from inference.recorder import Recorder
+from inference.sealing import InputSealer
 from servicekit.access_tokens import AccessTokenVerifier
 from servicekit.event_stream import EventPublisher
 from servicekit.grpc_client import open_channel
@@ -51,12 +53,21 @@ def recorded(redis: Redis) -> Callable[[], Awaitable[list[events_pb2.PredictionR
     return read
 
 
+@pytest.fixture
+def sealing_key() -> X25519PublicKey | None:
+    """The log's public key; there is none by default."""
+    return None
+
+
 @pytest_asyncio.fixture
-async def predictor(repository: ModelRepository, redis: Redis) -> AsyncIterator[Predictor]:
+async def predictor(
+    repository: ModelRepository, redis: Redis, sealing_key: X25519PublicKey | None
+) -> AsyncIterator[Predictor]:
     with ThreadPoolExecutor(2) as executor:
+        sealer = InputSealer(sealing_key, executor) if sealing_key else None
         yield Predictor(
             repository,
-            Recorder(EventPublisher(redis), STREAM, "block"),
+            Recorder(EventPublisher(redis), STREAM, "block", sealer),
             executor,
             new_id,
             max_items_per_call=4,

@@ -24,6 +24,9 @@ class MemoryRecorder:
     def __init__(self) -> None:
         self.predictions: list[Prediction] = []
 
+    def check(self, items: Sequence[Item]) -> None:
+        pass
+
     async def record(self, predictions: Sequence[Prediction]) -> Sequence[Prediction]:
         self.predictions += predictions
         return predictions

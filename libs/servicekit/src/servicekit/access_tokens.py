@@ -116,6 +116,7 @@ def _principal(claims: dict[str, Any]) -> Principal:
         scopes=frozenset(scope.split()),
         token_id=token_id,
         expires_at=float(expires_at),
+        claims=claims,
     )
 
 

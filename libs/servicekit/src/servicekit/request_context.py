@@ -2,8 +2,10 @@
 
 import re
 import time
+from collections.abc import Mapping
 from contextvars import ContextVar
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from typing import Any
 from uuid import uuid4
 
 _WELL_FORMED_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
@@ -19,6 +21,8 @@ class Principal:
     token_id: str
     expires_at: float
     """Seconds since the epoch."""
+    claims: Mapping[str, Any] = field(default_factory=dict, hash=False, repr=False)
+    """All that the verified token says, for those who look for more than this."""
 
 
 request_id: ContextVar[str] = ContextVar("request_id", default="")

@@ -17,6 +17,16 @@ class Caller:
     """A client that may do what it asks for."""
 
     client: Client
+    scopes: frozenset[str]
+
+    def need(self, scope: str) -> None:
+        """Returns if the caller holds the scope.
+
+        Raises:
+            ScopeMissing: it does not.
+        """
+        if scope not in self.scopes:
+            raise ScopeMissing(scope)
 
     @property
     def client_id(self) -> str:
@@ -55,10 +65,9 @@ class BearerAccess(SecurityBase):
         client = self._registry.find(principal.client_id)
         if client is None or client.tenant != principal.tenant:
             raise ClientUnknown("The access token's client is not known any more.")
-        caller = Caller(client)
+        # What was taken from the client after the token was issued is gone at once.
+        caller = Caller(client, principal.scopes & client.scopes)
         request.state.caller = caller
         for scope in needed.scopes:
-            # What was taken from the client after the token was issued is gone at once.
-            if scope not in principal.scopes or scope not in client.scopes:
-                raise ScopeMissing(scope)
+            caller.need(scope)
         return caller

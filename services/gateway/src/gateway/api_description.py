@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 
 from gateway.api_answers import Problem
-from gateway.api_shapes import FeedbackBody, PredictBatchBody, PredictBody
+from gateway.api_shapes import ErasureBody, FeedbackBody, PredictBatchBody, PredictBody
 from gateway.problems import CONTENT_TYPE
 
 _REF = "#/components/schemas/{model}"
@@ -70,7 +70,7 @@ class DescribedApi(FastAPI):
         return document
 
 
-_UNSEEN = (Problem, PredictBody, PredictBatchBody, FeedbackBody)
+_UNSEEN = (Problem, PredictBody, PredictBatchBody, FeedbackBody, ErasureBody)
 
 
 def _schemas(models: Sequence[type[BaseModel]]) -> dict[str, Any]:

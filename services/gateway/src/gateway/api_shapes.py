@@ -1,11 +1,17 @@
 """The bodies of requests, checked for shape; what a text may hold is in `text_rules`."""
 
+import re
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 
 from gateway.text_rules import fault_of, is_clean
 
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+_ABOUT = (
+    "your own name for the person whom the text is about, up to 256 characters, so that they can "
+    "be erased from the log; kept as a pseudonym only."
+)
 _SENTENCE = "What a wonderful film."
 
 
@@ -22,7 +28,18 @@ def _is_clean(text: str) -> str:
     return text
 
 
+def _is_name(text: str) -> str:
+    if _CONTROL.search(text):
+        raise ValueError("holds a control character")
+    return text
+
+
 PlainText = Annotated[str, AfterValidator(_is_text)]
+
+
+Subject = Annotated[
+    str, Field(min_length=1, max_length=256), AfterValidator(_is_text), AfterValidator(_is_name)
+]
 
 
 class RequestBody(BaseModel):
@@ -38,6 +55,9 @@ class PredictBody(RequestBody):
     return_probabilities: bool = Field(
         default=False, description="Whether the answer lists every label's probability."
     )
+    subject: Subject | None = Field(
+        default=None, examples=["customer-4711"], description=_ABOUT.capitalize()
+    )
 
 
 class PredictBatchBody(RequestBody):
@@ -48,6 +68,19 @@ class PredictBatchBody(RequestBody):
     )
     return_probabilities: bool = Field(
         default=False, description="Whether the answers list every label's probability."
+    )
+    subjects: list[Subject | None] | None = Field(
+        default=None,
+        examples=[["customer-4711", None]],
+        description=f"As many as texts, null for those about nobody: {_ABOUT}",
+    )
+
+
+class ErasureBody(RequestBody):
+    """Whom to erase."""
+
+    subject: Subject = Field(
+        examples=["customer-4711"], description="The name that the predictions were made with."
     )
 
 

@@ -27,6 +27,8 @@ from gateway.operations_routes import operations_routes
 from gateway.prediction_log_client import PredictionLogClient
 from gateway.prediction_routes import prediction_routes
 from gateway.predictor import Predictor
+from gateway.privacy_client import PrivacyClient
+from gateway.privacy_routes import privacy_routes
 from gateway.quota_meter import QuotaMeter
 from gateway.redis_quota import RedisQuota
 from gateway.settings import Settings
@@ -132,6 +134,9 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
                 log_routes(access, PredictionLogClient(log_channel)),
                 feedback_routes(
                     access, FeedbackClient(log_channel), max_body_bytes=settings.max_body_bytes
+                ),
+                privacy_routes(
+                    access, PrivacyClient(log_channel), max_body_bytes=settings.max_body_bytes
                 ),
                 drift_routes(access, DriftClient(drift_channel)),
                 oauth_routes(TokenEndpoint(registry, issuer), keys, audit, issuer=settings.issuer),

@@ -48,9 +48,9 @@ def create_client(
     """
     secret = secrets.token_urlsafe(_SECRET_BYTES)
     with _only_editor_of(clients_file.parent):
-        entries = parse_clients(clients_file) if clients_file.exists() else []
-        others = [entry for entry in entries if entry.client_id != client_id]
-        if len(others) < len(entries) and not replace:
+        content = parse_clients(clients_file) if clients_file.exists() else ClientsFile()
+        others = [entry for entry in content.clients if entry.client_id != client_id]
+        if len(others) < len(content.clients) and not replace:
             raise ClientsFileInvalid(f"{clients_file} has a client {client_id} already")
         _create_pepper_if_missing(pepper_file)
         entry = ClientEntry(
@@ -60,7 +60,7 @@ def create_client(
             scopes=list(scopes),
             quotas=[QuotaEntry(limit=limit, window_seconds=window) for limit, window in quotas],
         )
-        _write(clients_file, ClientsFile(clients=[*others, entry]))
+        _write(clients_file, ClientsFile(tenants=content.tenants, clients=[*others, entry]))
     return secret
 
 
@@ -84,7 +84,7 @@ def _create_pepper_if_missing(file: Path) -> None:
 
 
 def _write(file: Path, content: ClientsFile) -> None:
-    text = yaml.safe_dump(content.model_dump(exclude_defaults=True), sort_keys=False)
+    text = yaml.safe_dump(content.model_dump(mode="json", exclude_defaults=True), sort_keys=False)
     # mkstemp makes the file for its owner alone.
     descriptor, name = tempfile.mkstemp(dir=file.parent, prefix=f".{file.name}.")
     try:

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, field_validator
 
-from gateway.domain import SCOPES, Client, QuotaPolicy
+from gateway.domain import SCOPES, Client, InputKeeping, Keeping, QuotaPolicy
 
 HASH_PREFIX = "hmac-sha256:"
 _DUMMY_HASH = HASH_PREFIX + "0" * 64
@@ -60,11 +60,21 @@ class ClientEntry(BaseModel):
         return quotas
 
 
-class ClientsFile(BaseModel):
-    """The whole file."""
+class TenantEntry(BaseModel):
+    """How the records of a tenant's predictions are kept, as the file states it."""
 
     model_config = ConfigDict(extra="forbid")
 
+    input: InputKeeping = InputKeeping.NOTHING
+    retention_class: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,127})?$")] = ""
+
+
+class ClientsFile(BaseModel):
+    """The whole file; a tenant that it does not name has nothing of its inputs kept."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    tenants: dict[Name, TenantEntry] = {}
     clients: list[ClientEntry] = []
 
 
@@ -109,12 +119,20 @@ def load_clients(
     Raises:
         ClientsFileInvalid: it cannot be read or a client in it is wrong.
     """
-    entries = parse_clients(file)
-    return ClientRegistry((_client(entry, default_quotas) for entry in entries), pepper)
+    content = parse_clients(file)
+    keepings = {
+        tenant: Keeping(entry.input, entry.retention_class)
+        for tenant, entry in content.tenants.items()
+    }
+    clients = (
+        _client(entry, default_quotas, keepings.get(entry.tenant, Keeping()))
+        for entry in content.clients
+    )
+    return ClientRegistry(clients, pepper)
 
 
-def parse_clients(file: Path) -> list[ClientEntry]:
-    """The file's entries.
+def parse_clients(file: Path) -> ClientsFile:
+    """The file's content.
 
     Raises:
         ClientsFileInvalid: it cannot be read or an entry is wrong.
@@ -128,15 +146,15 @@ def parse_clients(file: Path) -> list[ClientEntry]:
         where = f", line {place.line + 1}" if place else ""
         raise ClientsFileInvalid(f"{file} is not YAML{where}") from error
     try:
-        entries = ClientsFile.model_validate(content if content is not None else {}).clients
+        parsed = ClientsFile.model_validate(content if content is not None else {})
     except ValidationError as error:
         raise ClientsFileInvalid(f"{file}: {_first_fault(error, content)}") from error
     seen: set[str] = set()
-    for entry in entries:
+    for entry in parsed.clients:
         if entry.client_id in seen:
             raise ClientsFileInvalid(f"{file}: the client {entry.client_id} is there twice")
         seen.add(entry.client_id)
-    return entries
+    return parsed
 
 
 def load_pepper(file: Path) -> bytes:
@@ -156,7 +174,9 @@ def load_pepper(file: Path) -> bytes:
     return pepper
 
 
-def _client(entry: ClientEntry, default_quotas: tuple[QuotaPolicy, ...]) -> Client:
+def _client(
+    entry: ClientEntry, default_quotas: tuple[QuotaPolicy, ...], keeping: Keeping
+) -> Client:
     quotas = tuple(QuotaPolicy(quota.limit, quota.window_seconds) for quota in entry.quotas)
     return Client(
         client_id=entry.client_id,
@@ -164,6 +184,7 @@ def _client(entry: ClientEntry, default_quotas: tuple[QuotaPolicy, ...]) -> Clie
         secret_hashes=tuple(entry.secret_hashes),
         scopes=frozenset(entry.scopes),
         quotas=quotas or default_quotas,
+        keeping=keeping,
     )
 
 

@@ -1,6 +1,7 @@
 """Who asks, how much they may ask for, and what the gateway can answer with when it must refuse."""
 
 from dataclasses import dataclass
+from enum import StrEnum
 
 from servicekit.errors import (
     Exhausted,
@@ -17,6 +18,8 @@ SCOPES = {
     "models:read": "See which models are served.",
     "predictions:read": "Read the tenant's log of predictions and its statistics.",
     "predictions:write": "Append predictions that were made elsewhere to the tenant's log.",
+    "inputs:read": "Read texts that the tenant has kept, one at a time; each reading is audited.",
+    "privacy:erase": "Erase what the log knows of a person.",
     "feedback:write": "Tell what a prediction should have been.",
     "drift:read": "Read drift reports.",
 }
@@ -43,6 +46,24 @@ class QuotaPolicy:
         return _WINDOW_NAMES.get(self.window, f"{self.window}s")
 
 
+class InputKeeping(StrEnum):
+    """What the log keeps of an input beside its hash and its counts."""
+
+    NOTHING = "nothing"
+    ENCRYPTED = "encrypted"
+    """The text, under a key of the person whom it is about."""
+    PLAIN = "plain"
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How a tenant has the records of its predictions kept."""
+
+    input: InputKeeping = InputKeeping.NOTHING
+    retention_class: str = ""
+    """Empty for the log's default."""
+
+
 @dataclass(frozen=True, slots=True)
 class Client:
     """A program that was given access on behalf of a tenant."""
@@ -52,6 +73,8 @@ class Client:
     secret_hashes: tuple[str, ...]
     scopes: frozenset[str]
     quotas: tuple[QuotaPolicy, ...]
+    keeping: Keeping = Keeping()
+    """Its tenant's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +177,12 @@ class IdempotencyKeyReused(InvalidInput):
     """One key, two different requests: 422, as draft-ietf-httpapi-idempotency-key-header asks."""
 
     reason = "IDEMPOTENCY_KEY_REUSED"
+
+
+class ErasureUnknown(NotFound):
+    """The tenant asked for no such erasure."""
+
+    reason = "ERASURE_NOT_FOUND"
 
 
 class UpstreamFailed(Internal):

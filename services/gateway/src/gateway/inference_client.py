@@ -6,13 +6,19 @@ from datetime import UTC, datetime
 
 import grpc
 
-from gateway.domain import ModelUnknown, UpstreamFailed
+from gateway.domain import InputKeeping, Keeping, ModelUnknown, UpstreamFailed
 from gateway.upstream import answer_of
 from servicekit.errors import FieldViolation, InvalidInput, NotFound
 from weir.inference.v1 import inference_pb2 as pb
 from weir.inference.v1 import inference_pb2_grpc
+from weir.predictions.v1 import keeping_pb2
 
 _SERVICE = "inference"
+_KEEPING = {
+    InputKeeping.NOTHING: keeping_pb2.INPUT_KEEPING_NOTHING,
+    InputKeeping.ENCRYPTED: keeping_pb2.INPUT_KEEPING_ENCRYPTED,
+    InputKeeping.PLAIN: keeping_pb2.INPUT_KEEPING_PLAIN,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,13 +71,16 @@ class InferenceClient:
         texts: Sequence[str],
         fields: Sequence[str],
         *,
+        subjects: Sequence[str],
         tenant: str,
         client_id: str,
+        keeping: Keeping,
     ) -> list[Prediction]:
         """Predicts each text, all of them or none.
 
         Args:
             fields: what each text is called in the caller's request.
+            subjects: the person whom each text is about; empty where nobody was named.
 
         Raises:
             InvalidInput: the model will not take some of them.
@@ -79,8 +88,15 @@ class InferenceClient:
             ServiceError: inference is away, full, late or broken.
         """
         caller = pb.Caller(tenant=tenant, client_id=client_id)
+        kept = keeping_pb2.Keeping(
+            input=_KEEPING[keeping.input], retention_class=keeping.retention_class
+        )
         request = pb.PredictRequest(
-            model=model, items=[pb.PredictItem(text=text, caller=caller) for text in texts]
+            model=model,
+            items=[
+                pb.PredictItem(text=text, caller=caller, subject=subject, keeping=kept)
+                for text, subject in zip(texts, subjects, strict=True)
+            ],
         )
         try:
             answer = await answer_of(_SERVICE, self._stub.Predict(request))

@@ -17,7 +17,7 @@ class GivenFeedback(BaseModel):
 
 
 class LoggedPrediction(BaseModel):
-    """A prediction as the log keeps it: never its text."""
+    """A prediction as the log keeps it."""
 
     prediction_id: str
     predicted_at: datetime
@@ -34,6 +34,19 @@ class LoggedPrediction(BaseModel):
     probabilities: dict[str, float]
     inference_ms: float
     feedback: GivenFeedback | None = Field(description="The latest.")
+    input_keeping: str = Field(
+        examples=["nothing", "encrypted", "plain"],
+        description="What was to be kept of the text when it was predicted.",
+    )
+    erased: bool = Field(
+        description="The person whom the text was about was erased; what was private is gone."
+    )
+
+
+class LoggedPredictionWithText(LoggedPrediction):
+    """One prediction, with its text where that was asked for, is kept and was not erased."""
+
+    input_text: str | None
 
 
 class LoggedPredictions(BaseModel):

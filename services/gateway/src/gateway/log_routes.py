@@ -13,8 +13,8 @@ from gateway.api_description import reading
 from gateway.api_shapes import PlainText
 from gateway.domain import PredictionUnknown
 from gateway.log_answers import (
-    LoggedPrediction,
     LoggedPredictions,
+    LoggedPredictionWithText,
     PredictionStats,
 )
 from gateway.prediction_log_client import PredictionLogClient, PredictionQuery
@@ -72,8 +72,21 @@ def log_routes(access: BearerAccess, log: PredictionLogClient) -> APIRouter:
             return await log.list_page(caller.tenant, query, limit=limit, cursor=cursor or "")
 
     @router.get("/v1/predictions/{prediction_id}", responses=reading(404), summary="One prediction")
-    async def get_prediction(prediction_id: str, caller: Caller = may_read) -> LoggedPrediction:
-        return await log.get(caller.tenant, prediction_id_from(prediction_id))
+    async def get_prediction(
+        prediction_id: str,
+        include_input: Annotated[
+            bool, Query(description="Whether to give out the text; needs `inputs:read` as well.")
+        ] = False,
+        caller: Caller = may_read,
+    ) -> LoggedPredictionWithText:
+        if include_input:
+            caller.need("inputs:read")
+        return await log.get(
+            caller.tenant,
+            prediction_id_from(prediction_id),
+            client_id=caller.client_id,
+            include_input=include_input,
+        )
 
     @router.get("/v1/stats", responses=reading(), summary="Counts and quantiles")
     async def get_stats(query: _Matching, caller: Caller = may_read) -> PredictionStats:

@@ -7,19 +7,24 @@ from uuid import UUID
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.domain import PredictionUnknown
+from gateway.domain import InputKeeping, PredictionUnknown
 from gateway.feedback_client import given_feedback
 from gateway.log_answers import (
     LoggedPrediction,
     LoggedPredictions,
+    LoggedPredictionWithText,
     PredictionStats,
 )
 from gateway.upstream import answer_of, optional_field
 from servicekit.errors import NotFound
+from weir.predictions.v1 import keeping_pb2, predictions_pb2_grpc
 from weir.predictions.v1 import predictions_pb2 as pb
-from weir.predictions.v1 import predictions_pb2_grpc
 
 _SERVICE = "prediction_log"
+_KEEPING = {
+    keeping_pb2.INPUT_KEEPING_ENCRYPTED: InputKeeping.ENCRYPTED,
+    keeping_pb2.INPUT_KEEPING_PLAIN: InputKeeping.PLAIN,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,19 +50,33 @@ class PredictionLogClient:
             predictions_pb2_grpc.PredictionLogServiceStub(channel)
         )
 
-    async def get(self, tenant: str, prediction_id: UUID) -> LoggedPrediction:
+    async def get(
+        self, tenant: str, prediction_id: UUID, *, client_id: str, include_input: bool
+    ) -> LoggedPredictionWithText:
         """One prediction.
+
+        Args:
+            client_id: who asks, for the audit trail.
+            include_input: whether its text is wanted, where one is kept.
 
         Raises:
             PredictionUnknown: the tenant has none of that id.
             ServiceError: the log is away, late or broken.
         """
-        request = pb.GetPredictionRequest(tenant=tenant, prediction_id=str(prediction_id))
+        request = pb.GetPredictionRequest(
+            tenant=tenant,
+            prediction_id=str(prediction_id),
+            client_id=client_id,
+            include_input=include_input,
+        )
         try:
             answer = await answer_of(_SERVICE, self._stub.GetPrediction(request))
         except NotFound as error:
             raise PredictionUnknown("There is no such prediction.") from error
-        return _logged(answer.prediction)
+        return LoggedPredictionWithText(
+            **_logged(answer.prediction).model_dump(),
+            input_text=optional_field(answer.prediction, "input_text"),
+        )
 
     async def list_page(
         self, tenant: str, query: PredictionQuery, *, limit: int, cursor: str
@@ -138,4 +157,6 @@ def _logged(message: pb.LoggedPrediction) -> LoggedPrediction:
         probabilities=dict(message.probabilities),
         inference_ms=message.inference_ms,
         feedback=given_feedback(message.feedback) if message.HasField("feedback") else None,
+        input_keeping=_KEEPING.get(message.keeping.input, InputKeeping.NOTHING).value,
+        erased=message.erased,
     )

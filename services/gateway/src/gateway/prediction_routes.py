@@ -37,7 +37,8 @@ def prediction_routes(
 
     async def answer_one(request: Request, caller: Caller, model: str, label: str) -> Response:
         body = await read_json(request, PredictBody, max_body_bytes)
-        answered = await predictor.predict(caller, model, [body.text], ["text"])
+        subjects = [body.subject or ""]
+        answered = await predictor.predict(caller, model, [body.text], ["text"], subjects)
         content = _content(answered.predictions[0], label, body.return_probabilities)
         return _json(content, rate_limit_headers(answered.quotas))
 
@@ -45,7 +46,8 @@ def prediction_routes(
         body = await read_json(request, PredictBatchBody, max_body_bytes)
         _check_size(body.texts, max_batch)
         fields = [f"texts[{index}]" for index in range(len(body.texts))]
-        answered = await predictor.predict(caller, model, body.texts, fields)
+        subjects = _subjects(body)
+        answered = await predictor.predict(caller, model, body.texts, fields, subjects)
         predictions = [
             _content(prediction, label, body.return_probabilities)
             for prediction in answered.predictions
@@ -101,6 +103,15 @@ def _check_size(texts: Sequence[str], most: int) -> None:
     if len(texts) > most:
         fault = FieldViolation("texts", f"holds {len(texts)} texts; {most} are the most")
         raise InvalidInput("The batch is too large.", violations=[fault])
+
+
+def _subjects(body: PredictBatchBody) -> list[str]:
+    if body.subjects is None:
+        return [""] * len(body.texts)
+    if len(body.subjects) != len(body.texts):
+        fault = FieldViolation("subjects", "must hold as many as texts; null where there is none")
+        raise InvalidInput("The request has wrong fields.", violations=[fault])
+    return [subject or "" for subject in body.subjects]
 
 
 def _content(prediction: Prediction, label: str, with_probabilities: bool) -> dict[str, Any]:

@@ -31,12 +31,18 @@ class Predictor:
         self._meter = meter
 
     async def predict(
-        self, caller: Caller, model: str, texts: Sequence[str], fields: Sequence[str]
+        self,
+        caller: Caller,
+        model: str,
+        texts: Sequence[str],
+        fields: Sequence[str],
+        subjects: Sequence[str],
     ) -> Answered:
         """Predicts every text or none.
 
         Args:
             fields: what each text is called in the request, for errors.
+            subjects: the person whom each text is about; empty where nobody was named.
 
         Raises:
             ServiceError: why nothing was predicted. The charge is given back unless the work may
@@ -47,7 +53,13 @@ class Predictor:
         charge = await self._meter.charge(caller.client, len(texts))
         try:
             predictions = await self._inference.predict(
-                model, texts, fields, tenant=caller.tenant, client_id=caller.client_id
+                model,
+                texts,
+                fields,
+                subjects=subjects,
+                tenant=caller.tenant,
+                client_id=caller.client_id,
+                keeping=caller.client.keeping,
             )
         except (Unavailable, InvalidInput, NotFound):
             await self._meter.refund(charge)

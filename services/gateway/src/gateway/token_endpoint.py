@@ -148,7 +148,8 @@ class _Server(AuthorizationServer):  # type: ignore[misc]  # authlib comes witho
 
     def _generate(self, client: _OAuthClient, scope: str | None, **_: object) -> dict[str, Any]:
         scopes = sorted(set((scope or "").split()) or client.client.scopes)
-        token = self._issuer.issue(client.client.client_id, client.client.tenant, scopes)
+        subject = client.client
+        token = self._issuer.issue(subject.client_id, subject.tenant, scopes, subject.keeping)
         return {
             "access_token": token.value,
             "token_type": "Bearer",

@@ -3,14 +3,16 @@
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from typing import Any
 
 from joserfc import jwt
 
-from gateway.domain import DELEGATE_SCOPE, GATEWAY_CLIENT_ID, SCOPES
+from gateway.domain import DELEGATE_SCOPE, GATEWAY_CLIENT_ID, SCOPES, Keeping
 from gateway.signing_keys import KeyRing
 from servicekit.identifiers import new_id
 
 _ALGORITHM = "ES256"
+_NOTHING = Keeping()
 _RENEW_BEFORE = 60.0
 """Seconds; covers a call's deadline and the clocks' differences many times over."""
 
@@ -42,11 +44,18 @@ class TokenIssuer:
         self._lifetime = lifetime
         self._clock = clock
 
-    def issue(self, client_id: str, tenant: str, scopes: Iterable[str]) -> AccessToken:
-        """A token that says: this client of this tenant may do this."""
+    def issue(
+        self, client_id: str, tenant: str, scopes: Iterable[str], keeping: Keeping = _NOTHING
+    ) -> AccessToken:
+        """A token that says: this client of this tenant may do this.
+
+        Args:
+            keeping: how records of its predictions are kept, as the claim `keeping`; a service that
+                finds no such claim keeps nothing.
+        """
         now = int(self._clock())
         header = {"alg": _ALGORITHM, "typ": "at+jwt", "kid": self._keys.key_id}
-        claims = {
+        claims: dict[str, Any] = {
             "iss": self._issuer,
             "sub": client_id,
             "aud": self._audience,
@@ -57,6 +66,11 @@ class TokenIssuer:
             "exp": now + self._lifetime,
             "jti": str(new_id()),
         }
+        if keeping != _NOTHING:
+            claims["keeping"] = {
+                "input": keeping.input.value,
+                "retention_class": keeping.retention_class,
+            }
         value = jwt.encode(header, claims, self._keys.key, algorithms=[_ALGORITHM])
         return AccessToken(value, self._lifetime)
 

@@ -13,6 +13,7 @@ from inference.model_repository import load_repository
 from inference.package import PackageInvalid
 from inference.predictor import Predictor
 from inference.recorder import Recorder
+from inference.sealing import InputSealer, SealingKeyInvalid, load_sealing_key
 from inference.settings import Settings
 from servicekit.access_tokens import AccessTokenVerifier, RemoteKeySource
 from servicekit.event_stream import EventPublisher
@@ -30,18 +31,26 @@ async def serve(settings: Settings) -> None:
 
     Raises:
         PackageInvalid: a model must not serve.
-        OSError: an address cannot be listened on.
+        SealingKeyInvalid: the log's public key cannot be used.
+        OSError: an address cannot be listened on, or the file of that key is not there.
     """
+    key_file = settings.input_sealing_key_file
+    sealing_key = load_sealing_key(key_file) if key_file else None
     tracer_provider = configure_tracing("inference", settings)
     repository = load_repository(settings.model_repository)
     redis = open_redis(
         settings.events_redis_url.get_secret_value(), timeout=settings.events_timeout
     )
     publisher = EventPublisher(redis)
-    recorder = Recorder(publisher, settings.predictions_stream, settings.when_unlogged)
     threads = settings.model_threads or available_cores()
     async with httpx.AsyncClient(timeout=2.0) as http:
         with ThreadPoolExecutor(threads, thread_name_prefix="model") as executor:
+            recorder = Recorder(
+                publisher,
+                settings.predictions_stream,
+                settings.when_unlogged,
+                InputSealer(sealing_key, executor) if sealing_key else None,
+            )
             predictor = Predictor(
                 repository,
                 recorder,
@@ -89,7 +98,7 @@ def main() -> int:
     )
     parser.add_argument("command", nargs="?", choices=["serve"], default="serve")
     parser.parse_args()
-    return run_service("inference", Settings, serve, expected=(PackageInvalid,))
+    return run_service("inference", Settings, serve, expected=(PackageInvalid, SealingKeyInvalid))
 
 
 if __name__ == "__main__":

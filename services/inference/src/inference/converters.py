@@ -4,12 +4,25 @@ from collections.abc import Mapping
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inference.domain import Caller, DelegationDenied, Fault, Item, Outcome, Prediction
+from inference.domain import (
+    Caller,
+    DelegationDenied,
+    Fault,
+    InputKeeping,
+    Item,
+    Keeping,
+    KeepingInvalid,
+    Outcome,
+    Prediction,
+)
 from inference.model_repository import LoadedVersion
 from servicekit.request_context import Principal
 from weir.inference.v1 import inference_pb2 as pb
+from weir.predictions.v1 import keeping_pb2
 
 DELEGATION_SCOPE = "delegate"
+MAX_RETENTION_CLASS = 128
+"""Characters; the log takes no longer name."""
 
 _REASONS = {
     Fault.INPUT_MISSING: pb.ITEM_ERROR_REASON_INPUT_MISSING,
@@ -17,21 +30,59 @@ _REASONS = {
     Fault.TEXT_BLANK: pb.ITEM_ERROR_REASON_TEXT_BLANK,
     Fault.TEXT_TOO_LONG: pb.ITEM_ERROR_REASON_TEXT_TOO_LONG,
     Fault.TEXT_INVALID: pb.ITEM_ERROR_REASON_TEXT_INVALID,
+    Fault.SUBJECT_INVALID: pb.ITEM_ERROR_REASON_SUBJECT_INVALID,
 }
+_KEEPING = {
+    keeping_pb2.INPUT_KEEPING_ENCRYPTED: InputKeeping.ENCRYPTED,
+    keeping_pb2.INPUT_KEEPING_PLAIN: InputKeeping.PLAIN,
+}
+_CLAIMED = {"encrypted": InputKeeping.ENCRYPTED, "plain": InputKeeping.PLAIN}
 
 
 def to_item(item: pb.PredictItem, principal: Principal, request_id: str) -> Item:
     """One item with the identity that its prediction is recorded under.
 
     Raises:
-        DelegationDenied: it states a caller that the token may not speak for.
+        DelegationDenied: it states a caller or a keeping that the token may not speak for.
+        KeepingInvalid: the keeping that it states is none.
     """
+    caller = _caller(item, principal)
     return Item(
         text=item.text if item.WhichOneof("input") == "text" else None,
         has_row=item.WhichOneof("input") == "row",
-        caller=_caller(item, principal),
+        caller=caller,
         request_id=item.request_id or request_id,
+        keeping=_keeping(item, principal, speaks_for_another=bool(caller.delegate_id)),
+        subject=item.subject,
     )
+
+
+def _keeping(item: pb.PredictItem, principal: Principal, *, speaks_for_another: bool) -> Keeping:
+    own = Keeping() if speaks_for_another else keeping_claimed(principal)
+    if not item.HasField("keeping"):
+        return own
+    stated = Keeping(
+        _KEEPING.get(item.keeping.input, InputKeeping.NOTHING), item.keeping.retention_class
+    )
+    if stated != own and DELEGATION_SCOPE not in principal.scopes:
+        raise DelegationDenied("Only a delegate may state how a record is kept.")
+    if len(stated.retention_class) > MAX_RETENTION_CLASS:
+        raise KeepingInvalid("The name of the retention class is too long.")
+    return stated
+
+
+def keeping_claimed(principal: Principal) -> Keeping:
+    """What the token's claim `keeping` says; nothing is kept where it says nothing.
+
+    The gateway writes it as `{"input": "encrypted", "retention_class": "long"}`.
+    """
+    claim = principal.claims.get("keeping")
+    if not isinstance(claim, Mapping):
+        return Keeping()
+    retention_class = claim.get("retention_class", "")
+    if not isinstance(retention_class, str) or len(retention_class) > MAX_RETENTION_CLASS:
+        retention_class = ""
+    return Keeping(_CLAIMED.get(str(claim.get("input")), InputKeeping.NOTHING), retention_class)
 
 
 def _caller(item: pb.PredictItem, principal: Principal) -> Caller:

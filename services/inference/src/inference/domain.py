@@ -1,12 +1,12 @@
 """What inference speaks about: inputs, predictions, and why there may be none."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, auto
 from uuid import UUID
 
-from servicekit.errors import Exhausted, InvalidInput, NotFound, PermissionDenied
+from servicekit.errors import Exhausted, InvalidInput, NotFound, PermissionDenied, Unavailable
 
 
 @dataclass(frozen=True, slots=True)
@@ -19,6 +19,28 @@ class Caller:
     """The client that called on its behalf; empty when it called itself."""
 
 
+class InputKeeping(Enum):
+    """What the log keeps of an input beside its hash and its counts."""
+
+    NOTHING = auto()
+    ENCRYPTED = auto()
+    PLAIN = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Keeping:
+    """How a tenant has the records of its predictions kept."""
+
+    input: InputKeeping = InputKeeping.NOTHING
+    retention_class: str = ""
+    """Empty for the log's default."""
+
+    @property
+    def keeps_text(self) -> bool:
+        """Whether the log gets the text."""
+        return self.input is not InputKeeping.NOTHING
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
     """One input of a call. `text` is None when the input is of another kind or absent."""
@@ -27,6 +49,18 @@ class Item:
     caller: Caller
     request_id: str
     has_row: bool = False
+    keeping: Keeping = Keeping()
+    subject: str = field(default="", repr=False)
+    """The person whom the input is about, as the client calls them; empty when it does not say."""
+
+    @property
+    def is_private(self) -> bool:
+        """Whether the log gets something that nobody else may read."""
+        return bool(self.subject) or self.keeping.keeps_text
+
+
+MAX_SUBJECT = 256
+"""Characters."""
 
 
 class Fault(Enum):
@@ -37,6 +71,7 @@ class Fault(Enum):
     TEXT_BLANK = auto()
     TEXT_TOO_LONG = auto()
     TEXT_INVALID = auto()
+    SUBJECT_INVALID = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +147,19 @@ class QueueFull(Exhausted):
     reason = "QUEUE_FULL"
 
 
+class KeepingInvalid(InvalidInput):
+    """The stated way of keeping a record is none that the log could follow."""
+
+    reason = "KEEPING_INVALID"
+
+
+class SealingKeyMissing(Unavailable):
+    """The record of the prediction needs a key that this replica was started without."""
+
+    reason = "SEALING_KEY_MISSING"
+
+
 class DelegationDenied(PermissionDenied):
-    """The call states a caller other than the one that its token names."""
+    """The call states a caller or a keeping other than those that its token names."""
 
     reason = "DELEGATION_DENIED"

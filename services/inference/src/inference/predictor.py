@@ -1,6 +1,7 @@
 """Decides what becomes of the items of a call: rejected, or scored, recorded and answered."""
 
 import asyncio
+import re
 from collections.abc import Callable, Sequence
 from concurrent.futures import Executor
 from typing import Protocol
@@ -9,6 +10,7 @@ from uuid import UUID
 from prometheus_client import Counter, Gauge, Histogram
 
 from inference.domain import (
+    MAX_SUBJECT,
     Fault,
     Item,
     NoItems,
@@ -33,10 +35,15 @@ MODEL_SECONDS = Histogram(
     buckets=(0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024),
 )
 UNDER_WAY = Gauge("weir_inference_items", "Items that wait or run.")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class PredictionRecorder(Protocol):
     """Where predictions go on record."""
+
+    def check(self, items: Sequence[Item]) -> None:
+        """Refuses items that could not be recorded."""
+        ...
 
     async def record(self, predictions: Sequence[Prediction]) -> Sequence[Prediction]:
         """Returns them once they are durable."""
@@ -74,6 +81,7 @@ class Predictor:
 
         Raises:
             NoItems, TooManyItems, ModelUnknown: the call as a whole cannot be tried.
+            SealingKeyMissing: an item has a private part that could not be recorded.
             QueueFull: too much is under way.
             EventStreamUnavailable: nothing could be recorded, so nothing is answered.
         """
@@ -81,6 +89,7 @@ class Predictor:
             raise NoItems("A call needs at least one item.")
         if len(items) > self._max_items_per_call:
             raise TooManyItems(f"A call may carry {self._max_items_per_call} items at most.")
+        self._recorder.check(items)
         chosen = [self._repository.select(model, version, item.caller) for item in items]
         if self._under_way + len(items) > self._max_waiting_items:
             raise QueueFull("Too many predictions are waiting.", retry_after=1.0)
@@ -138,4 +147,11 @@ def _accepted_text(item: Item, takes: TextInputs) -> str | Rejection:
         return Rejection(Fault.TEXT_TOO_LONG, message)
     if "\0" in item.text:
         return Rejection(Fault.TEXT_INVALID, "The text contains a NUL character.")
+    if len(item.subject) > MAX_SUBJECT:
+        message = f"The subject has more than {MAX_SUBJECT} characters."
+        return Rejection(Fault.SUBJECT_INVALID, message)
+    if item.subject and (item.subject.isspace() or _CONTROL.search(item.subject)):
+        return Rejection(
+            Fault.SUBJECT_INVALID, "The subject is blank or holds a control character."
+        )
     return item.text

@@ -8,15 +8,24 @@ import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 from prometheus_client import Counter
 
-from inference.domain import Prediction
+from inference.domain import InputKeeping, Item, Keeping, Prediction, SealingKeyMissing
+from inference.sealing import InputSealer
 from servicekit.event_stream import EventPublisher, EventStreamUnavailable
 from weir.events.v1 import events_pb2
+from weir.predictions.v1 import keeping_pb2
 
 _log = structlog.get_logger(__name__)
 
 UNLOGGED = Counter(
     "weir_inference_unlogged_total", "Predictions that were answered without being recorded."
 )
+
+_NOTHING = Keeping()
+_KEEPING = {
+    InputKeeping.NOTHING: keeping_pb2.INPUT_KEEPING_NOTHING,
+    InputKeeping.ENCRYPTED: keeping_pb2.INPUT_KEEPING_ENCRYPTED,
+    InputKeeping.PLAIN: keeping_pb2.INPUT_KEEPING_PLAIN,
+}
 
 
 class Recorder:
@@ -25,6 +34,7 @@ class Recorder:
     Args:
         when_away: what a failure to publish means: `block` raises it, `serve_unlogged` marks the
             predictions and counts them.
+        sealer: None where the replica has no key for private parts.
     """
 
     def __init__(
@@ -32,10 +42,24 @@ class Recorder:
         publisher: EventPublisher,
         stream: str,
         when_away: Literal["block", "serve_unlogged"],
+        sealer: InputSealer | None = None,
     ) -> None:
         self._publisher = publisher
+        self._sealer = sealer
         self._stream = stream
         self._when_away = when_away
+
+    def check(self, items: Sequence[Item]) -> None:
+        """Refuses what could not be recorded as its tenant wants it.
+
+        Raises:
+            SealingKeyMissing: one has a private part and there is no key to seal it with.
+        """
+        if self._sealer is None and any(item.is_private for item in items):
+            raise SealingKeyMissing(
+                "The prediction cannot be recorded: the service has no key to seal its input with.",
+                retry_after=10.0,
+            )
 
     async def record(self, predictions: Sequence[Prediction]) -> Sequence[Prediction]:
         """Returns the predictions once all of them are on the stream.
@@ -43,8 +67,10 @@ class Recorder:
         Raises:
             EventStreamUnavailable: they are not, and the policy is to block.
         """
+        sealed = await self._seal(predictions)
+        events = [_event(each, part) for each, part in zip(predictions, sealed, strict=True)]
         try:
-            await self._publisher.publish(self._stream, [_event(each) for each in predictions])
+            await self._publisher.publish(self._stream, events)
         except EventStreamUnavailable:
             if self._when_away == "block":
                 raise
@@ -53,8 +79,14 @@ class Recorder:
             return [replace(prediction, unlogged=True) for prediction in predictions]
         return predictions
 
+    async def _seal(self, predictions: Sequence[Prediction]) -> list[bytes]:
+        if self._sealer is None:
+            self.check([prediction.item for prediction in predictions])
+            return [b""] * len(predictions)
+        return await self._sealer.seal(predictions)
 
-def _event(prediction: Prediction) -> events_pb2.PredictionRecorded:
+
+def _event(prediction: Prediction, sealed_input: bytes) -> events_pb2.PredictionRecorded:
     item, scored = prediction.item, prediction.scored
     predicted_at = Timestamp()
     predicted_at.FromDatetime(prediction.predicted_at)
@@ -78,4 +110,12 @@ def _event(prediction: Prediction) -> events_pb2.PredictionRecorded:
         confidence=prediction.confidence,
         probabilities=scored.probabilities,
         inference_ms=scored.milliseconds,
+        keeping=None if item.keeping == _NOTHING else _keeping(item.keeping),
+        sealed_input=sealed_input,
+    )
+
+
+def _keeping(keeping: Keeping) -> keeping_pb2.Keeping:
+    return keeping_pb2.Keeping(
+        input=_KEEPING[keeping.input], retention_class=keeping.retention_class
     )

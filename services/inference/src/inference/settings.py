@@ -35,6 +35,12 @@ class Settings(GrpcServerSettings, TokenSettings, EventSettings, TelemetrySettin
         description="What happens while the event stream takes no records: refuse predictions, or "
         "answer and mark them as unlogged.",
     )
+    input_sealing_key_file: Path | None = Field(
+        default=None,
+        description="X25519 public key of the prediction log, PEM: seals what only the log may "
+        "read. Without it predictions whose tenant keeps texts, or that state a subject, are "
+        "refused.",
+    )
     predictions_stream: str = Field(
         default="weir:predictions:0", description="Stream of PredictionRecorded."
     )
