@@ -19,6 +19,7 @@ from prediction_log.audit_commands import add_audit_commands
 from prediction_log.audit_facts import AuditFacts
 from prediction_log.audit_signing import load_signer
 from prediction_log.database import Database, database_url
+from prediction_log.dead_letter_commands import add_dead_letter_commands
 from prediction_log.event_decoding import (
     Decode,
     decode_audit,
@@ -241,6 +242,7 @@ def main() -> int:
         key_commands.add_options(command)
         command.set_defaults(run=key_commands.run, command=name)
     add_audit_commands(commands)
+    add_dead_letter_commands(commands, _decoders)
     arguments = parser.parse_args()
     code: int = arguments.run(arguments)
     return code

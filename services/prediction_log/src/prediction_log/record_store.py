@@ -54,9 +54,11 @@ class RecordStore:
         """
         if not records:
             return 0
-        writer = self._writers[type(records[0])]
         async with self._database.transaction() as connection:
-            return await writer.write(connection, records)
+            return await self._write(connection, records)
+
+    async def _write(self, connection: AsyncConnection, records: Sequence[Record]) -> int:
+        return await self._writers[type(records[0])].write(connection, records)
 
 
 def record_writers(keys: SubjectKeys | None = None) -> dict[type, Writer]:

@@ -49,7 +49,7 @@ NEWEST = Gauge(
     "When the newest event that was written had been published, seconds since the epoch.",
     ["stream"],
 )
-_MAX_KEPT_BYTES = 1024 * 1024
+MAX_KEPT_BYTES = 1024 * 1024
 """Of an event that goes to the dead letters."""
 
 
@@ -160,12 +160,12 @@ class Recorder:
         return dead
 
     def _dead_letter(self, event: Event, reason: str) -> DeadLetter:
-        if len(event.data) > _MAX_KEPT_BYTES:
-            reason = f"{reason}; kept {_MAX_KEPT_BYTES} of {len(event.data)} bytes"
+        if len(event.data) > MAX_KEPT_BYTES:
+            reason = f"{reason}; kept {MAX_KEPT_BYTES} of {len(event.data)} bytes"
         return DeadLetter(
             stream=self._stream,
             entry_id=event.entry_id,
             type_name=event.type_name.replace("\0", "")[:MAX_LABEL],
-            data=event.data[:_MAX_KEPT_BYTES],
+            data=event.data[:MAX_KEPT_BYTES],
             reason=reason,
         )

@@ -119,6 +119,8 @@ DEAD_LETTERS = Table(
     Column("type_name", String(MAX_LABEL), nullable=False),
     Column("data", LargeBinary, nullable=False),
     Column("reason", Text, nullable=False),
+    _moment("tried_at", nullable=True),
+    _moment("replayed_at", nullable=True),
     _recorded_at(),
 )
 
