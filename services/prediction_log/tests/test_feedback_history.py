@@ -127,6 +127,21 @@ async def test_of_two_opinions_under_a_key_that_is_not_recorded_yet_the_first_st
     assert [each.correct_label for each in await listed(call, prediction_id)] == ["negative"]
 
 
+async def test_repeat_after_an_erasure_is_the_same_feedback_without_its_comment(
+    log: Any, call: Call, predicted: Any, written: Call
+) -> None:
+    prediction_id = await predicted()
+    request = opinion(prediction_id, comment="Of Ada.", idempotency_key="k")
+    first = await call(request)
+    await written()
+    await log.execute("UPDATE prediction_logs SET erased_at = now()")
+    await log.execute("UPDATE feedback SET comment = NULL")
+    assert await call(request) == first
+    with pytest.raises(Conflict):
+        await call(opinion(prediction_id, "positive", idempotency_key="k"))
+    assert [each.comment for each in await listed(call, prediction_id)] == [""]
+
+
 @pytest.mark.parametrize("key", ["k" * 129, "a\nb", "a\0b", "\u200e", "\x7f"])
 async def test_key_that_cannot_be_is_an_invalid_field(
     call: Call, predicted: Any, written: Call, key: str

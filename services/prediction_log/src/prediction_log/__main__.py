@@ -31,6 +31,7 @@ from prediction_log.event_decoding import (
 from prediction_log.feedback import FeedbackDesk
 from prediction_log.feedback_queries import FeedbackQueries
 from prediction_log.grpc_api import SCOPES, SERVICE, PredictionLogServicer
+from prediction_log.incident_decoding import decode_incident
 from prediction_log.input_reader import InputReader
 from prediction_log.insert_spans import InsertSpans
 from prediction_log.key_files import KeyFileInvalid
@@ -209,6 +210,7 @@ def _decoders(settings: Settings) -> dict[str, Decode]:
         settings.audit_stream: decode_audit,
         settings.deployments_stream: decode_deployment,
         settings.measurements_stream: decode_measurement,
+        settings.incidents_stream: decode_incident,
     }
 
 

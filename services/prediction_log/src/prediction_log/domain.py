@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
+from typing import Any
 from uuid import UUID
 
 from servicekit.errors import (
@@ -145,6 +146,27 @@ class AuditRecord:
 
 
 @dataclass(frozen=True, slots=True)
+class IncidentChange:
+    """A drift incident as one of its revisions tells it, whole."""
+
+    id: UUID
+    """The incident's."""
+    revision: int
+    """From 1; the highest is the incident as it is."""
+    changed_at: datetime
+    raised_at: datetime
+    resolved_at: datetime | None
+    tenant: str | None
+    """None for an incident of all tenants together."""
+    model: str
+    model_version: str
+    signal: str
+    state: str
+    severity: str
+    details: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class DeadLetter:
     """An entry of a stream that can never become a row, kept for somebody to look at."""
 
@@ -156,7 +178,13 @@ class DeadLetter:
 
 
 Record = (
-    PredictionRecord | FeedbackRecord | DeploymentRecord | MetricRecord | AuditRecord | DeadLetter
+    PredictionRecord
+    | FeedbackRecord
+    | DeploymentRecord
+    | MetricRecord
+    | AuditRecord
+    | IncidentChange
+    | DeadLetter
 )
 
 

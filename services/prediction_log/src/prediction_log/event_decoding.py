@@ -2,19 +2,13 @@
 
 import math
 from collections.abc import Callable, Sequence
-from datetime import UTC, datetime, timedelta
-from typing import TypeVar
-from uuid import UUID
+from datetime import timedelta
 
-from google.protobuf.message import DecodeError, Message
-from google.protobuf.timestamp_pb2 import Timestamp
-
+from prediction_log import event_rules as rules
 from prediction_log.domain import (
     MAX_COMMENT,
-    MAX_COUNT,
     MAX_LABEL,
     MAX_LABELS,
-    MAX_NAME,
     AuditRecord,
     DeploymentRecord,
     FeedbackRecord,
@@ -31,15 +25,11 @@ from weir.predictions.v1 import keeping_pb2
 
 ID_TIME_TOLERANCE = timedelta(seconds=1)
 """How far a prediction's moment may lie from the one in its id; queries by time rely on it."""
-_ROUNDING = 1e-6
-"""A softmax in float32 may sum to a little more than 1."""
-
 _KEEPING = {
     keeping_pb2.INPUT_KEEPING_ENCRYPTED: InputKeeping.ENCRYPTED,
     keeping_pb2.INPUT_KEEPING_PLAIN: InputKeeping.PLAIN,
 }
 
-MessageT = TypeVar("MessageT", bound=Message)
 Decode = Callable[[Event], Sequence[Record]]
 
 
@@ -49,7 +39,7 @@ def decode_prediction(event: Event) -> Sequence[PredictionRecord]:
     Raises:
         PoisonEvent: it can never be one.
     """
-    return prediction_records(_parse(event, events_pb2.PredictionRecorded()))
+    return prediction_records(rules.parse(event, events_pb2.PredictionRecorded()))
 
 
 def prediction_records(fact: events_pb2.PredictionRecorded) -> Sequence[PredictionRecord]:
@@ -58,17 +48,17 @@ def prediction_records(fact: events_pb2.PredictionRecorded) -> Sequence[Predicti
     Raises:
         PoisonEvent: it can never be one.
     """
-    identifier = _identifier("prediction_id", fact.prediction_id)
-    predicted_at = _moment("predicted_at", fact.predicted_at)
+    identifier = rules.identifier("prediction_id", fact.prediction_id)
+    predicted_at = rules.moment("predicted_at", fact.predicted_at)
     if abs(predicted_at - time_of(identifier)) > ID_TIME_TOLERANCE:
         raise PoisonEvent("predicted_at is not the time in prediction_id")
     if len(fact.input.sha256) != 32:
         raise PoisonEvent("input.sha256 is not 32 bytes long")
-    label = _text("label", fact.label, MAX_LABEL)
+    label = rules.text("label", fact.label, MAX_LABEL)
     if len(fact.probabilities) > MAX_LABELS:
         raise PoisonEvent(f"there are more than {MAX_LABELS} probabilities")
     probabilities = {
-        _text("probabilities", key, MAX_LABEL): _share("probabilities", value)
+        rules.text("probabilities", key, MAX_LABEL): rules.share("probabilities", value)
         for key, value in fact.probabilities.items()
     }
     if label not in probabilities:
@@ -79,19 +69,19 @@ def prediction_records(fact: events_pb2.PredictionRecorded) -> Sequence[Predicti
         PredictionRecord(
             id=identifier,
             predicted_at=predicted_at,
-            tenant=_text("tenant", fact.tenant),
-            client_id=_text("client_id", fact.client_id),
-            delegate_id=_optional("delegate_id", fact.delegate_id),
-            request_id=_optional("request_id", fact.request_id) or "",
-            model=_text("model", fact.model),
-            model_version=_text("model_version", fact.model_version),
+            tenant=rules.text("tenant", fact.tenant),
+            client_id=rules.text("client_id", fact.client_id),
+            delegate_id=rules.optional_text("delegate_id", fact.delegate_id),
+            request_id=rules.optional_text("request_id", fact.request_id) or "",
+            model=rules.text("model", fact.model),
+            model_version=rules.text("model_version", fact.model_version),
             input_sha256=fact.input.sha256,
-            input_characters=_count("input.characters", fact.input.characters),
-            input_tokens=_count("input.tokens", fact.input.tokens),
-            input_unknown_tokens=_count("input.unknown_tokens", fact.input.unknown_tokens),
-            input_special_tokens=_count("input.special_tokens", fact.input.special_tokens),
+            input_characters=rules.count("input.characters", fact.input.characters),
+            input_tokens=rules.count("input.tokens", fact.input.tokens),
+            input_unknown_tokens=rules.count("input.unknown_tokens", fact.input.unknown_tokens),
+            input_special_tokens=rules.count("input.special_tokens", fact.input.special_tokens),
             label=label,
-            confidence=_share("confidence", fact.confidence),
+            confidence=rules.share("confidence", fact.confidence),
             probabilities=probabilities,
             inference_ms=fact.inference_ms,
             shadow=fact.shadow,
@@ -108,17 +98,17 @@ def decode_feedback(event: Event) -> Sequence[FeedbackRecord]:
     Raises:
         PoisonEvent: it can never be one.
     """
-    fact = _parse(event, events_pb2.FeedbackRecorded())
+    fact = rules.parse(event, events_pb2.FeedbackRecorded())
     return [
         FeedbackRecord(
-            id=_feedback_id(fact.feedback_id),
-            given_at=_moment("given_at", fact.given_at),
-            prediction_id=_identifier("prediction_id", fact.prediction_id),
-            tenant=_text("tenant", fact.tenant),
-            client_id=_text("client_id", fact.client_id),
-            correct_label=_optional("correct_label", fact.correct_label, MAX_LABEL),
-            score=_share("score", fact.score) if fact.HasField("score") else None,
-            comment=_optional("comment", fact.comment, MAX_COMMENT),
+            id=rules.feedback_id(fact.feedback_id),
+            given_at=rules.moment("given_at", fact.given_at),
+            prediction_id=rules.identifier("prediction_id", fact.prediction_id),
+            tenant=rules.text("tenant", fact.tenant),
+            client_id=rules.text("client_id", fact.client_id),
+            correct_label=rules.optional_text("correct_label", fact.correct_label, MAX_LABEL),
+            score=rules.share("score", fact.score) if fact.HasField("score") else None,
+            comment=rules.optional_text("comment", fact.comment, MAX_COMMENT),
         )
     ]
 
@@ -129,17 +119,17 @@ def decode_deployment(event: Event) -> Sequence[DeploymentRecord]:
     Raises:
         PoisonEvent: it can never be one.
     """
-    fact = _parse(event, events_pb2.ModelDeployed())
+    fact = rules.parse(event, events_pb2.ModelDeployed())
     if fact.traffic_percent > 100:
         raise PoisonEvent("traffic_percent is above 100")
     return [
         DeploymentRecord(
-            id=_identifier("deployment_id", fact.deployment_id),
-            deployed_at=_moment("deployed_at", fact.deployed_at),
-            model=_text("model", fact.model),
-            model_version=_text("model_version", fact.model_version),
-            manifest_sha256=_text("manifest_sha256", fact.manifest_sha256, 64),
-            instance=_text("instance", fact.instance),
+            id=rules.identifier("deployment_id", fact.deployment_id),
+            deployed_at=rules.moment("deployed_at", fact.deployed_at),
+            model=rules.text("model", fact.model),
+            model_version=rules.text("model_version", fact.model_version),
+            manifest_sha256=rules.text("manifest_sha256", fact.manifest_sha256, 64),
+            instance=rules.text("instance", fact.instance),
             traffic_percent=fact.traffic_percent,
         )
     ]
@@ -151,23 +141,23 @@ def decode_measurement(event: Event) -> Sequence[MetricRecord]:
     Raises:
         PoisonEvent: it can never be any.
     """
-    fact = _parse(event, events_pb2.DatasetMeasured())
-    identifier = _identifier("measurement_id", fact.measurement_id)
-    measured_at = _moment("measured_at", fact.measured_at)
-    window_start = _moment("window_start", fact.window_start)
-    window_end = _moment("window_end", fact.window_end)
+    fact = rules.parse(event, events_pb2.DatasetMeasured())
+    identifier = rules.identifier("measurement_id", fact.measurement_id)
+    measured_at = rules.moment("measured_at", fact.measured_at)
+    window_start = rules.moment("window_start", fact.window_start)
+    window_end = rules.moment("window_end", fact.window_end)
     return [
         MetricRecord(
             measurement_id=identifier,
-            signal=_text("metrics.signal", metric.signal),
-            statistic=_text("metrics.statistic", metric.statistic),
+            signal=rules.text("metrics.signal", metric.signal),
+            statistic=rules.text("metrics.statistic", metric.statistic),
             value=metric.value,
             measured_at=measured_at,
-            model=_text("model", fact.model),
-            model_version=_text("model_version", fact.model_version),
+            model=rules.text("model", fact.model),
+            model_version=rules.text("model_version", fact.model_version),
             window_start=window_start,
             window_end=window_end,
-            rows=_count("rows", fact.rows),
+            rows=rules.count("rows", fact.rows),
         )
         for metric in fact.metrics
     ]
@@ -185,88 +175,20 @@ def decode_audit(event: Event) -> Sequence[AuditRecord]:
     Raises:
         PoisonEvent: it can never be one.
     """
-    fact = _parse(event, events_pb2.AuditRecorded())
+    fact = rules.parse(event, events_pb2.AuditRecorded())
     if fact.outcome not in _OUTCOMES:
         raise PoisonEvent("outcome is unknown")
     return [
         AuditRecord(
-            id=_identifier("event_id", fact.event_id),
-            occurred_at=_moment("occurred_at", fact.occurred_at),
-            action=_text("action", fact.action),
+            id=rules.identifier("event_id", fact.event_id),
+            occurred_at=rules.moment("occurred_at", fact.occurred_at),
+            action=rules.text("action", fact.action),
             outcome=_OUTCOMES[fact.outcome],
-            client_id=_optional("client_id", fact.client_id),
-            tenant=_optional("tenant", fact.tenant),
-            client_address=_optional("client_address", fact.client_address),
-            request_id=_optional("request_id", fact.request_id),
-            reason=_optional("reason", fact.reason),
-            target=_optional("target", fact.target),
+            client_id=rules.optional_text("client_id", fact.client_id),
+            tenant=rules.optional_text("tenant", fact.tenant),
+            client_address=rules.optional_text("client_address", fact.client_address),
+            request_id=rules.optional_text("request_id", fact.request_id),
+            reason=rules.optional_text("reason", fact.reason),
+            target=rules.optional_text("target", fact.target),
         )
     ]
-
-
-def _parse(event: Event, message: MessageT) -> MessageT:
-    expected = message.DESCRIPTOR.full_name
-    if event.type_name != expected:
-        raise PoisonEvent(f"the type is not {expected}")
-    try:
-        message.ParseFromString(event.data)
-    except DecodeError as error:
-        raise PoisonEvent(f"the bytes are no {expected}") from error
-    return message
-
-
-def _identifier(field: str, value: str) -> UUID:
-    try:
-        identifier = UUID(value)
-        time_of(identifier)
-    except (ValueError, OverflowError) as error:
-        raise PoisonEvent(f"{field} is no UUIDv7") from error
-    return identifier
-
-
-def _feedback_id(value: str) -> UUID:
-    """By its time, or by the idempotency key that it was given under."""
-    try:
-        identifier = UUID(value)
-    except ValueError as error:
-        raise PoisonEvent("feedback_id is no UUID") from error
-    if identifier.version not in (7, 8):
-        raise PoisonEvent("feedback_id is no UUIDv7 and no UUIDv8")
-    return identifier
-
-
-def _moment(field: str, value: Timestamp) -> datetime:
-    try:
-        moment = value.ToDatetime(UTC)
-    except (ValueError, OverflowError) as error:
-        raise PoisonEvent(f"{field} is out of range") from error
-    if not value.ByteSize():
-        raise PoisonEvent(f"{field} is missing")
-    return moment
-
-
-def _text(field: str, value: str, limit: int = MAX_NAME) -> str:
-    if not value:
-        raise PoisonEvent(f"{field} is empty")
-    if len(value) > limit:
-        raise PoisonEvent(f"{field} is longer than {limit} characters")
-    if "\0" in value:
-        raise PoisonEvent(f"{field} holds a NUL character")
-    return value
-
-
-def _optional(field: str, value: str, limit: int = MAX_NAME) -> str | None:
-    return _text(field, value, limit) if value else None
-
-
-def _share(field: str, value: float) -> float:
-    # Written so that NaN fails too.
-    if not 0 <= value <= 1 + _ROUNDING:
-        raise PoisonEvent(f"{field} is not between 0 and 1")
-    return value
-
-
-def _count(field: str, value: int) -> int:
-    if value > MAX_COUNT:
-        raise PoisonEvent(f"{field} is out of range")
-    return value

@@ -8,7 +8,7 @@ until then, which is as long as the stream's lag, it is answered like the first 
 
 import hashlib
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
@@ -79,7 +79,7 @@ class FeedbackDesk:
         if idempotency_key is not None:
             identifier = keyed_id(tenant, client_id, prediction_id, idempotency_key)
             if earlier := await self._history.find(tenant, identifier):
-                _check_same(opinion, earlier)
+                _check_same(opinion, earlier, found.record)
                 return identifier
         fact = _fact(identifier, time_of(made), client_id, opinion, found.record)
         await self._publisher.publish(self._stream, [fact])
@@ -94,7 +94,10 @@ def keyed_id(tenant: str, client_id: str, prediction_id: UUID, idempotency_key: 
     return UUID(int=digest & ~version_and_variant | 0x8 << 76 | 0x2 << 62)
 
 
-def _check_same(opinion: Opinion, earlier: FeedbackRecord) -> None:
+def _check_same(opinion: Opinion, earlier: FeedbackRecord, prediction: PredictionRecord) -> None:
+    if prediction.erased_at is not None:
+        # The comment is gone; whether it was the same cannot be told.
+        opinion = replace(opinion, comment=earlier.comment)
     if opinion != Opinion(earlier.correct_label, earlier.score, earlier.comment):
         raise FeedbackKeyReused(
             "Other feedback was given under the same idempotency key.",

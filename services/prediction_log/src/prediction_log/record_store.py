@@ -12,10 +12,12 @@ from prediction_log.domain import (
     DeadLetter,
     DeploymentRecord,
     FeedbackRecord,
+    IncidentChange,
     MetricRecord,
     PredictionRecord,
     Record,
 )
+from prediction_log.incident_writer import IncidentWriter
 from prediction_log.prediction_writer import PredictionWriter
 from prediction_log.staged_copy import StagedCopy
 from prediction_log.subject_keys import SubjectKeys
@@ -73,5 +75,6 @@ def record_writers(keys: SubjectKeys | None = None) -> dict[type, Writer]:
         DeploymentRecord: StagedCopy(DeploymentRecord, MODEL_DEPLOYMENTS),
         MetricRecord: StagedCopy(MetricRecord, DATASET_METRICS),
         AuditRecord: AuditWriter(),
+        IncidentChange: IncidentWriter(),
         DeadLetter: StagedCopy(DeadLetter, DEAD_LETTERS),
     }

@@ -154,6 +154,9 @@ class Settings(
     deployments_stream: str = Field(
         default="weir:deployments", description="Stream of ModelDeployed."
     )
+    incidents_stream: str = Field(
+        default="weir:incidents", description="Stream of DriftIncidentChanged."
+    )
     measurements_stream: str = Field(
         default="weir:measurements", description="Stream of DatasetMeasured."
     )

@@ -13,6 +13,7 @@ from sqlalchemy import (
     Integer,
     LargeBinary,
     MetaData,
+    PrimaryKeyConstraint,
     SmallInteger,
     String,
     Table,
@@ -137,18 +138,36 @@ MODEL_DEPLOYMENTS = Table(
     _recorded_at(),
 )
 
+
+def _alert_columns() -> list[Column[Any]]:
+    return [
+        Column("revision", Integer, nullable=False, server_default="1"),
+        _moment("changed_at", nullable=True),
+        _moment("raised_at"),
+        _moment("resolved_at", nullable=True),
+        _name("tenant", nullable=True),
+        _name("model"),
+        _name("model_version"),
+        _name("signal"),
+        Column("state", String(16), nullable=False, server_default="open"),
+        _name("severity"),
+        Column("details", JSONB, nullable=False),
+        _recorded_at(),
+    ]
+
+
+# Drift incidents, each as its highest revision tells it.
 MONITORING_ALERTS = Table(
-    "monitoring_alerts",
+    "monitoring_alerts", METADATA, Column("id", Uuid, primary_key=True), *_alert_columns()
+)
+
+# The same, as each revision told it.
+MONITORING_ALERT_CHANGES = Table(
+    "monitoring_alert_changes",
     METADATA,
-    Column("id", Uuid, primary_key=True),
-    _moment("raised_at"),
-    _moment("resolved_at", nullable=True),
-    _name("model"),
-    _name("model_version"),
-    _name("signal"),
-    _name("severity"),
-    Column("details", JSONB, nullable=False),
-    _recorded_at(),
+    Column("id", Uuid, nullable=False),
+    *_alert_columns(),
+    PrimaryKeyConstraint("id", "revision"),
 )
 
 DATASET_METRICS = Table(
