@@ -16,7 +16,7 @@ from training import __main__ as command
 from training.checkpoint import read_record
 from training.domain import ExportError, InputError
 from training.fine_tune import Step
-from training.progress import TrainingProgress
+from training.training_progress import TrainingProgress
 
 Weir = Callable[..., Result]
 

@@ -16,6 +16,7 @@ from training.base_model import find_base_model
 from training.dataset import read_dataset
 from training.domain import ExportError, InputError, Recipe
 from training.package import check_target
+from training.prepare_command import prepare_command, recipe_command
 
 DEFAULTS = Recipe()
 
@@ -33,6 +34,9 @@ app = typer.Typer(
     index of a name in --labels. Exit code 2 means that what you gave cannot be used, 1 that a
     graph failed its checks; nothing is packaged then.""",
 )
+
+app.command("prepare")(prepare_command)
+app.command("recipe")(recipe_command)
 
 Dev = Annotated[
     Path, typer.Option(help="Labelled rows that are never trained on: figures and drift reference.")
@@ -100,7 +104,7 @@ def build(
 
     # Imported late: torch takes seconds, and neither --help nor a typing error should wait for it.
     from training.pipeline import make_checkpoint
-    from training.progress import TrainingProgress
+    from training.training_progress import TrainingProgress
 
     console = _console()
     checkpoint = work / f"{name}-{version}"

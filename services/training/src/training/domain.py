@@ -21,10 +21,14 @@ class ExportError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """One labelled text; ``label`` is the index of a class in the order of the logits."""
+    """One labelled text; ``label`` is the index of a class in the order of the logits.
+
+    ``source`` names the data set that it came from, where several are mixed.
+    """
 
     text: str
     label: int
+    source: str = ""
 
 
 @dataclass(frozen=True, slots=True)
