@@ -7,6 +7,7 @@ from datetime import datetime
 from sqlalchemy import ARRAY, Uuid, any_, bindparam, exc, func, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from prediction_log.advisory_locks import AdvisoryLock
 from prediction_log.audit_chain import (
     MAX_BATCH_ROWS,
     AuditBatch,
@@ -19,8 +20,6 @@ from prediction_log.database import driver_connection
 from prediction_log.domain import AuditRecord, LogStoreUnavailable, RejectedData
 from prediction_log.tables import AUDIT_BATCHES, AUDIT_LOG
 
-_LOCK = 7_236_003
-"""Any number: all who add to the chain must use the same one."""
 _RECORD = [field.name for field in fields(AuditRecord)]
 _BATCH = [field.name for field in fields(AuditBatch)]
 _COLUMNS = ["sequence", "batch", "recorded_at", *_RECORD]
@@ -45,7 +44,7 @@ class AuditWriter:
             RejectedData: a value does not fit its column.
             LogStoreUnavailable: somebody else added to the chain at the same time.
         """
-        await connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+        await connection.execute(select(func.pg_advisory_xact_lock(AdvisoryLock.AUDIT_CHAIN)))
         new = await _without_known(connection, records)
         if not new:
             return 0

@@ -8,13 +8,12 @@ from uuid import UUID
 from sqlalchemy import ColumnElement, func, null, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from prediction_log.advisory_locks import AdvisoryLock
 from prediction_log.domain import PredictionRecord
 from prediction_log.tables import ERASURES, FEEDBACK, PREDICTION_LOGS
 
 _E = ERASURES.c
 _F = FEEDBACK.c
-_LOCK = 7_236_004
-"""Any number that no other advisory lock has."""
 _P = PREDICTION_LOGS.c
 
 REDACTED: Mapping[ColumnElement[object], object] = {
@@ -47,12 +46,12 @@ def redacted(record: PredictionRecord, now: datetime) -> PredictionRecord:
 
 async def hold_off_erasures(connection: AsyncConnection) -> None:
     """Makes new erasures wait for the end of this transaction, and waits for one that began."""
-    await connection.execute(select(func.pg_advisory_xact_lock_shared(_LOCK)))
+    await connection.execute(select(func.pg_advisory_xact_lock_shared(AdvisoryLock.ERASURES)))
 
 
 async def hold_off_intake(connection: AsyncConnection) -> None:
     """Waits for all who hold off erasures, and makes those who come wait."""
-    await connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+    await connection.execute(select(func.pg_advisory_xact_lock(AdvisoryLock.ERASURES)))
 
 
 async def erased_until(

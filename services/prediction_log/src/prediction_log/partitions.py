@@ -8,14 +8,13 @@ import structlog
 from sqlalchemy import MetaData, delete, func, insert, select, text
 from sqlalchemy.ext.asyncio import AsyncConnection
 
+from prediction_log.advisory_locks import AdvisoryLock
 from prediction_log.database import Database
 from prediction_log.domain import LogStoreUnavailable, QueryTooSlow
 from prediction_log.tables import PREDICTION_LOGS
 
 _log = structlog.get_logger(__name__)
 
-_LOCK = 7_236_002
-"""Any number: replicas that make partitions at the same time must use the same one."""
 _PARENT = PREDICTION_LOGS.name
 
 
@@ -72,7 +71,7 @@ async def _make_partition(database: Database, start: datetime, end: datetime) ->
     async with database.transaction() as connection:
         if await _exists(connection, name):
             return False
-        await connection.execute(select(func.pg_advisory_xact_lock(_LOCK)))
+        await connection.execute(select(func.pg_advisory_xact_lock(AdvisoryLock.PARTITIONS)))
         if await _exists(connection, name):
             return False
         for statement in (

@@ -14,12 +14,11 @@ import structlog
 from sqlalchemy import exc, text
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
+from prediction_log.advisory_locks import AdvisoryLock
 from prediction_log.histograms import CONFIDENCE_BINS, LATENCY_BINS
 
 _log = structlog.get_logger(__name__)
 
-_TRIGGERS_LOCK = 7_236_003
-"""Those who share it lock rollups in the order of their keys."""
 _HOUR_MS = 3_600_000
 _LAST_ID = 2**128 - 1
 _PAUSE = 0.5
@@ -154,7 +153,7 @@ async def _counts_of_the_past(reader: AsyncConnection) -> AsyncIterator[list[dic
 
 async def _add(engine: AsyncEngine, counts: list[dict[str, Any]]) -> None:
     async with engine.begin() as connection:
-        await connection.execute(_SHARE, {"lock": _TRIGGERS_LOCK})
+        await connection.execute(_SHARE, {"lock": AdvisoryLock.ROLLUPS})
         labels = [{name: row[name] for name in _LABELS_COLUMNS} for row in counts]
         for row in counts:
             del row["label"]

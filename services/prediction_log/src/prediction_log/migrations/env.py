@@ -5,10 +5,9 @@ import time
 from alembic import context
 from sqlalchemy import Connection, text
 
+from prediction_log.advisory_locks import AdvisoryLock
 from prediction_log.tables import METADATA
 
-# Any number: all replicas that migrate at the same time must use the same one.
-_LOCK = 7_236_001
 _PAUSE = 0.1
 
 
@@ -20,7 +19,7 @@ def _lock(connection: Connection) -> None:
 
 
 def _ask(connection: Connection, question: str) -> bool:
-    answer = bool(connection.scalar(text(question), {"lock": _LOCK}))
+    answer = bool(connection.scalar(text(question), {"lock": AdvisoryLock.MIGRATIONS}))
     connection.commit()
     return answer
 
