@@ -196,7 +196,7 @@ async def test_incidents_go_up_and_down_with_what_is_in_the_tables(
     url: str, open_log: Any, facts: Any
 ) -> None:
     address = database_url(url)
-    await upgrade(address, wait=10, revision="0006")
+    await upgrade(address, wait=10, revision="0007")
     log = open_log(url)
     await log.execute(
         "INSERT INTO monitoring_alerts SELECT gen_random_uuid(), now(), "
@@ -208,7 +208,7 @@ async def test_incidents_go_up_and_down_with_what_is_in_the_tables(
     assert rows == [{"state": "closed", "revision": 1}, {"state": "open", "revision": 1}]
     identifier = new_id()
     await record(log, facts, changed(identifier, 3), changed(identifier, 2))
-    await downgrade(address, wait=10, revision="0006")
+    await downgrade(address, wait=10, revision="0007")
     assert len(await log.rows("SELECT raised_at FROM monitoring_alerts")) == 3
     (latest,) = await log.rows("SELECT severity FROM monitoring_alerts WHERE model <> 'm'")
     assert latest == {"severity": "critical"}
