@@ -20,6 +20,12 @@ from testkit.issuer import FakeIssuer
 from testkit.stores import running_redis
 from weir.events.v1.events_pb2 import PredictionRecorded
 from weir.predictions.v1 import predictions_pb2 as pb
+from weir.predictions.v1.keeping_pb2 import (
+    INPUT_KEEPING_ENCRYPTED,
+    INPUT_KEEPING_NOTHING,
+    INPUT_KEEPING_PLAIN,
+    Keeping,
+)
 
 Call = Callable[..., Any]
 STREAM = "weir:predictions:0"
@@ -83,6 +89,28 @@ async def test_appended_record_is_found_as_it_was_sent(
     other = issuer.token("predictions:read")
     with pytest.raises(ServiceError, match="no such prediction"):
         await call(pb.GetPredictionRequest(prediction_id=record.prediction_id), token=other)
+
+
+@pytest.mark.parametrize(
+    ("claim", "expected"),
+    [
+        (None, Keeping()),
+        ("all", Keeping()),
+        ({"input": "plain"}, Keeping(input=INPUT_KEEPING_PLAIN)),
+        (
+            {"input": "encrypted", "retention_class": "long"},
+            Keeping(input=INPUT_KEEPING_ENCRYPTED, retention_class="long"),
+        ),
+        ({"input": ["?"], "retention_class": 3}, Keeping(input=INPUT_KEEPING_NOTHING)),
+    ],
+)
+async def test_records_are_kept_as_the_callers_token_says(
+    call: Call, predictions_written: Any, issuer: FakeIssuer, claim: Any, expected: Keeping
+) -> None:
+    token = issuer.token("predictions:write", keeping=claim)
+    assert (await call(messages([made()]), token=token)).accepted == 1
+    (event,) = await predictions_written()
+    assert PredictionRecorded.FromString(event.data).keeping == expected
 
 
 async def test_records_of_many_messages_all_become_rows(

@@ -6,7 +6,6 @@ from uuid import UUID
 from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from prediction_log.appending import Appended
 from prediction_log.domain import (
     MAX_COMMENT,
     MAX_IDEMPOTENCY_KEY,
@@ -21,7 +20,6 @@ from prediction_log.domain import (
 )
 from prediction_log.feedback import Opinion
 from servicekit.errors import FieldViolation
-from weir.events.v1 import events_pb2
 from weir.predictions.v1 import keeping_pb2, predictions_pb2
 
 _KEEPING = {
@@ -169,45 +167,6 @@ def to_stats(stats: PredictionStats) -> predictions_pb2.GetStatsResponse:
         inference_ms_p99=stats.inference_ms_p99,
         labelled=stats.labelled,
         accuracy=stats.accuracy,
-    )
-
-
-def appended_fact(
-    record: predictions_pb2.AppendRecord, tenant: str, client_id: str
-) -> events_pb2.PredictionRecorded:
-    """The fact that a record tells; whether it keeps the rules is for the log to find."""
-    return events_pb2.PredictionRecorded(
-        prediction_id=record.prediction_id,
-        predicted_at=record.predicted_at,
-        model=record.model,
-        model_version=record.model_version,
-        tenant=tenant,
-        client_id=client_id,
-        request_id=record.request_id,
-        input=events_pb2.InputFacts(
-            sha256=record.input_sha256,
-            characters=record.input_characters,
-            tokens=record.input_tokens,
-            unknown_tokens=record.input_unknown_tokens,
-            special_tokens=record.input_special_tokens,
-        ),
-        label=record.label,
-        confidence=record.probabilities.get(record.label, 0.0),
-        probabilities=record.probabilities,
-        inference_ms=record.inference_ms,
-        shadow=record.shadow,
-    )
-
-
-def to_append_response(appended: Appended) -> predictions_pb2.AppendResponse:
-    """What became of the records as the contract has it."""
-    return predictions_pb2.AppendResponse(
-        accepted=appended.accepted,
-        rejected=appended.rejected,
-        rejections=[
-            predictions_pb2.AppendRejection(index=each.index, reason=each.reason)
-            for each in appended.rejections
-        ],
     )
 
 

@@ -4,16 +4,19 @@ from collections.abc import AsyncIterator
 from dataclasses import replace
 from typing import Any
 
+from prediction_log.append_converters import (
+    appended_fact,
+    keeping_claimed,
+    to_append_response,
+)
 from prediction_log.appending import Appender
 from prediction_log.converters import (
-    appended_fact,
     filter_from,
     idempotency_key_from,
     identifier_from,
     invalid,
     opinion_from,
     text_from,
-    to_append_response,
     to_feedback,
     to_prediction,
     to_stats,
@@ -163,13 +166,13 @@ class PredictionLogServicer(predictions_pb2_grpc.PredictionLogServiceServicer):
     ) -> predictions_pb2.AppendResponse:
         """Answers once all that was accepted is on the stream."""
         caller = request_context.principal.get()
+        keeping = keeping_claimed(caller)
         with self._appender.begin() as appending:
             async for request in request_iterator:
                 if len(request.records) > MAX_APPEND_RECORDS:
                     raise invalid("records", f"are more than {MAX_APPEND_RECORDS}")
                 await appending.add(
-                    appended_fact(record, caller.tenant, caller.client_id)
-                    for record in request.records
+                    appended_fact(record, caller, keeping) for record in request.records
                 )
             return to_append_response(await appending.finish())
 
