@@ -27,10 +27,13 @@ from prediction_log.event_decoding import (
 from prediction_log.record_store import RecordStore, record_writers
 from servicekit.identifiers import new_id
 from weir.events.v1 import events_pb2
+from weir.predictions.v1 import keeping_pb2
 
 
 async def test_prediction_becomes_a_row_with_every_field(log: Any, facts: Any) -> None:
-    fact = facts.prediction(delegate_id="gateway", shadow=True)
+    fact = facts.prediction(
+        delegate_id="gateway", shadow=True, keeping=keeping_pb2.Keeping(retention_class="short")
+    )
     await log.recorder().record(facts.events(fact))
     (row,) = await log.rows("SELECT * FROM prediction_logs")
     assert str(row.pop("id")) == fact.prediction_id
@@ -53,6 +56,7 @@ async def test_prediction_becomes_a_row_with_every_field(log: Any, facts: Any) -
         "probabilities": {"positive": 0.75, "negative": 0.25},
         "inference_ms": 3.5,
         "shadow": True,
+        "retention_class": "short",
         "input_keeping": "nothing",
         "input_unopened": False,
         "subject_digest": None,

@@ -1,4 +1,4 @@
-"""Migrations and partitions."""
+"""Migrations."""
 
 import asyncio
 import subprocess
@@ -7,7 +7,6 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
-from uuid import UUID
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -16,9 +15,8 @@ from sqlalchemy import Connection
 
 from prediction_log.database import database_url
 from prediction_log.migrate import DatabaseAway, downgrade, upgrade
-from prediction_log.partitions import first_id_at, keep_partitions, make_partitions, months_from
+from prediction_log.partitions import make_partitions
 from prediction_log.tables import METADATA
-from servicekit.identifiers import new_id
 from testkit.stores import PostgresStore
 
 OpenLog = Callable[..., Any]
@@ -35,12 +33,6 @@ def url(postgres_server: PostgresStore) -> str:
 def migrated(url: str) -> str:
     asyncio.run(upgrade(database_url(url), wait=10))
     return url
-
-
-def id_at(moment: datetime) -> UUID:
-    """A UUIDv7 made at that moment."""
-    milliseconds = int(moment.timestamp() * 1000)
-    return UUID(int=(milliseconds << 80) | (new_id().int & (1 << 80) - 1))
 
 
 async def test_tables_and_migrations_are_the_same(migrated: str, open_log: OpenLog) -> None:
@@ -121,103 +113,3 @@ async def test_database_that_does_not_come_is_given_up(tmp_path: Path) -> None:
     address = database_url(f"postgresql://nobody@/weir?host={tmp_path}")
     with pytest.raises(DatabaseAway, match=r"no connection within 0\.1 s"):
         await upgrade(address, wait=0.1)
-
-
-def test_months_follow_each_other_over_the_year() -> None:
-    assert months_from(datetime(2026, 11, 30, 23, 59, tzinfo=UTC), 3) == [
-        datetime(2026, 11, 1, tzinfo=UTC),
-        datetime(2026, 12, 1, tzinfo=UTC),
-        datetime(2027, 1, 1, tzinfo=UTC),
-    ]
-
-
-def test_first_id_of_a_moment_divides_the_ids_before_and_after_it() -> None:
-    moment = datetime(2026, 12, 1, tzinfo=UTC)
-    before = id_at(datetime(2026, 11, 30, 23, 59, 59, 999000, tzinfo=UTC))
-    assert before < first_id_at(moment) <= id_at(moment)
-
-
-async def test_each_prediction_lies_in_the_partition_of_its_month(
-    migrated: str, open_log: OpenLog, facts: Any
-) -> None:
-    log = open_log(migrated)
-    made = await make_partitions(log.database, NOVEMBER, ahead=2)
-    assert made == [
-        "prediction_logs_y2026m11",
-        "prediction_logs_y2026m12",
-        "prediction_logs_y2027m01",
-    ]
-    assert await make_partitions(log.database, NOVEMBER, ahead=2) == []
-    moments = [
-        datetime(1970, 1, 1, 0, 0, 1, tzinfo=UTC),
-        datetime(2026, 11, 1, tzinfo=UTC),
-        datetime(2026, 11, 30, 23, 59, 59, 999000, tzinfo=UTC),
-        datetime(2026, 12, 1, tzinfo=UTC),
-        datetime(9998, 1, 1, tzinfo=UTC),
-    ]
-    batch = [facts.prediction(id=id_at(moment)) for moment in moments]
-    for _ in range(2):
-        await log.recorder().record(facts.events(*batch))
-    places = await log.rows("SELECT tableoid::regclass::text AS t FROM prediction_logs ORDER BY id")
-    assert [place["t"] for place in places] == [
-        "prediction_logs_default",
-        "prediction_logs_y2026m11",
-        "prediction_logs_y2026m11",
-        "prediction_logs_y2026m12",
-        "prediction_logs_default",
-    ]
-
-
-async def test_rows_of_the_default_partition_move_when_their_month_comes(
-    migrated: str, open_log: OpenLog, facts: Any
-) -> None:
-    log = open_log(migrated)
-    await log.recorder().record(facts.events(facts.prediction(id=id_at(NOVEMBER))))
-    await make_partitions(log.database, NOVEMBER, ahead=1)
-    (row,) = await log.rows("SELECT tableoid::regclass::text AS t FROM prediction_logs")
-    assert row["t"] == "prediction_logs_y2026m11"
-
-
-async def test_replicas_may_make_partitions_while_records_come(
-    migrated: str, open_log: OpenLog, facts: Any
-) -> None:
-    log = open_log(migrated)
-    batches = [
-        facts.events(*(facts.prediction(id=id_at(NOVEMBER)) for _ in range(20))) for _ in range(20)
-    ]
-    await asyncio.gather(
-        make_partitions(log.database, NOVEMBER, ahead=3),
-        make_partitions(open_log(migrated).database, NOVEMBER, ahead=3),
-        *(log.recorder().record(batch) for batch in batches[:3]),
-    )
-    for batch in batches:
-        await log.recorder().record(batch)
-    assert await log.count("prediction_logs") == 400
-    partitions = await log.rows(
-        "SELECT 1 FROM pg_inherits WHERE inhparent = 'prediction_logs'::regclass"
-    )
-    assert len(partitions) == 5
-
-
-async def test_partitions_that_cannot_be_made_stop_nothing(
-    url: str, open_log: OpenLog, capsys: pytest.CaptureFixture[str]
-) -> None:
-    await keep_partitions(open_log(url).database, NOVEMBER, ahead=1)
-    assert "partitions_not_made" in capsys.readouterr().out
-
-
-async def test_queries_by_time_touch_only_the_partitions_of_that_time(
-    migrated: str, open_log: OpenLog, facts: Any
-) -> None:
-    log = open_log(migrated)
-    await make_partitions(log.database, NOVEMBER, ahead=2)
-    low, high = (first_id_at(start) for start in months_from(NOVEMBER, 2))
-    plan = await log.rows(
-        "EXPLAIN SELECT * FROM prediction_logs WHERE tenant = 't' AND id >= :low AND id < :high "
-        "ORDER BY id DESC LIMIT 50",
-        low=low,
-        high=high,
-    )
-    text = "\n".join(line["QUERY PLAN"] for line in plan)
-    assert "prediction_logs_y2026m11" in text
-    assert "prediction_logs_y2026m12" not in text

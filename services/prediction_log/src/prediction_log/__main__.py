@@ -35,13 +35,14 @@ from prediction_log.incident_decoding import decode_incident
 from prediction_log.input_reader import InputReader
 from prediction_log.insert_spans import InsertSpans
 from prediction_log.key_files import KeyFileInvalid
-from prediction_log.migrate import DatabaseAway, schema_revisions, upgrade
+from prediction_log.migrate import DatabaseAway, MigrationBlocked, schema_revisions, upgrade
 from prediction_log.partitions import keep_partitions
 from prediction_log.prediction_queries import PredictionQueries
 from prediction_log.privacy_keys import PrivacyKeys, load_privacy_keys
 from prediction_log.private_parts import PrivateParts
 from prediction_log.record_store import RecordStore, record_writers
 from prediction_log.recorder import Recorder
+from prediction_log.retention_classes import UnknownClassWatch
 from prediction_log.schema_watch import SchemaWatch
 from prediction_log.settings import DatabaseSettings, Settings
 from prediction_log.stream_watch import StreamWatch
@@ -129,6 +130,7 @@ async def migrate(settings: DatabaseSettings) -> None:
 
     Raises:
         DatabaseAway: it cannot be reached.
+        MigrationBlocked: somebody held what must change for too long.
     """
     url = database_url(settings.database_url.get_secret_value())
     await upgrade(url, wait=_MIGRATE_WAIT)
@@ -152,7 +154,9 @@ def _work(
     partitioned = asyncio.Event()
 
     async def look_after_partitions() -> None:
-        await keep_partitions(database, datetime.now(UTC), settings.partitions_ahead)
+        await keep_partitions(
+            database, datetime.now(UTC), settings.partitions_ahead, settings.classes()
+        )
         partitioned.set()
 
     async def consume(stream: str, decode: Decode) -> None:
@@ -205,7 +209,9 @@ def _signing(
 
 def _decoders(settings: Settings) -> dict[str, Decode]:
     return {
-        **dict.fromkeys(settings.predictions_streams, decode_prediction),
+        **dict.fromkeys(
+            settings.predictions_streams, UnknownClassWatch(decode_prediction, settings.classes())
+        ),
         settings.feedback_stream: decode_feedback,
         settings.audit_stream: decode_audit,
         settings.deployments_stream: decode_deployment,
@@ -255,7 +261,7 @@ def _serve(_: argparse.Namespace) -> int:
 
 
 def _migrate(_: argparse.Namespace) -> int:
-    return run_service(_NAME, DatabaseSettings, migrate, expected=(DatabaseAway,))
+    return run_service(_NAME, DatabaseSettings, migrate, expected=(DatabaseAway, MigrationBlocked))
 
 
 if __name__ == "__main__":

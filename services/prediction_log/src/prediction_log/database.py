@@ -18,7 +18,7 @@ _MARGIN = 1.0
 _CANCELLED = "57014"
 _REJECTING = ("22", "23", "54")
 """SQLSTATE classes about the values: data exception, integrity violation, limit exceeded."""
-_AWAY = ("08", "25", "28", "3D", "40", "42501", "42P01", "53", "55", "57", "58", "XX")
+_AWAY = ("08", "25", "28", "3D", "40", "42501", "42883", "42P01", "53", "55", "57", "58", "XX")
 """SQLSTATEs, by their beginnings, that another try or an operator can mend."""
 
 # In each transaction, because PgBouncer takes no such parameter at the start of a session.
@@ -74,7 +74,7 @@ class Database:
                 "prepared_statement_cache_size": statement_cache_size,
                 "server_settings": {"application_name": "weir-prediction-log"},
                 # Behind PgBouncer the same name may mean another client's statement.
-                **({} if statement_cache_size else {"prepared_statement_name_func": _unique_name}),
+                **({} if statement_cache_size else {"prepared_statement_name_func": unique_name}),
             },
         )
 
@@ -114,7 +114,8 @@ async def driver_connection(connection: AsyncConnection) -> Any:
     return (await connection.get_raw_connection()).driver_connection
 
 
-def _unique_name() -> str:
+def unique_name() -> str:
+    """Of a prepared statement that no other client of a PgBouncer has."""
     return f"__asyncpg_{uuid4()}__"
 
 
@@ -132,7 +133,7 @@ def _engine(url: URL, **options: Any) -> AsyncEngine:
 
 
 def _translate(error: Exception) -> Exception | None:
-    state = _sqlstate(error)
+    state = sqlstate(error)
     if state == _CANCELLED:
         return QueryTooSlow("The query takes too long; narrow its filter.")
     if state.startswith(_REJECTING):
@@ -147,7 +148,7 @@ def _translate(error: Exception) -> Exception | None:
     return None
 
 
-def _sqlstate(error: BaseException) -> str:
+def sqlstate(error: BaseException) -> str:
     """The server's error code, through SQLAlchemy's layers; empty where the server said nothing."""
     original = error.orig if isinstance(error, exc.DBAPIError) else error
     return str(getattr(original, "sqlstate", None) or "")

@@ -22,6 +22,8 @@ MAX_NAME = 128
 """Characters of a tenant, a client, a model, a version, a request id."""
 MAX_LABEL = 256
 MAX_LABELS = 1000
+MAX_CLASS = 32
+"""Characters of a retention class."""
 MAX_COMMENT = 2000
 MAX_IDEMPOTENCY_KEY = 128
 MAX_SUBJECT = 256
@@ -63,6 +65,8 @@ class PredictionRecord:
     inference_ms: float
     shadow: bool
     """Answered by a version without traffic; the caller never saw it."""
+    retention_class: str = ""
+    """As the event names it; empty where it names none."""
     input_keeping: InputKeeping = InputKeeping.NOTHING
     input_unopened: bool = False
     """The event carries a sealed private part that was not opened."""

@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from prediction_log import event_rules as rules
 from prediction_log.domain import (
+    MAX_CLASS,
     MAX_COMMENT,
     MAX_LABEL,
     MAX_LABELS,
@@ -85,6 +86,7 @@ def prediction_records(fact: events_pb2.PredictionRecorded) -> Sequence[Predicti
             probabilities=probabilities,
             inference_ms=fact.inference_ms,
             shadow=fact.shadow,
+            retention_class=_retention_class(fact.keeping.retention_class),
             # A policy that this version does not know keeps nothing.
             input_keeping=_KEEPING.get(fact.keeping.input, InputKeeping.NOTHING),
             input_unopened=bool(fact.sealed_input),
@@ -192,3 +194,8 @@ def decode_audit(event: Event) -> Sequence[AuditRecord]:
             target=rules.optional_text("target", fact.target),
         )
     ]
+
+
+def _retention_class(name: str) -> str:
+    """As it is, or what fits of it: a record is never lost over the time that it is kept."""
+    return name.replace("\0", "")[:MAX_CLASS]

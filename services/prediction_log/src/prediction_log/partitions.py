@@ -1,21 +1,26 @@
-"""Monthly partitions of the predictions, bounded by the UUIDv7s of the months' first moments."""
+"""Monthly partitions of the predictions, bounded by the UUIDv7s of the months' first moments.
+
+Each month has a leaf for every retention class and one for all others. The database's function
+makes them: it may what the service may not.
+"""
 
 from datetime import UTC, datetime
-from itertools import pairwise
 from uuid import UUID
 
 import structlog
-from sqlalchemy import MetaData, delete, func, insert, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Date, bindparam, func, select, text
+from sqlalchemy.dialects.postgresql import JSONB
 
 from prediction_log.advisory_locks import AdvisoryLock
 from prediction_log.database import Database
 from prediction_log.domain import LogStoreUnavailable, QueryTooSlow
-from prediction_log.tables import PREDICTION_LOGS
+from prediction_log.retention_classes import CLASSES, UNNAMED, RetentionClasses
 
 _log = structlog.get_logger(__name__)
 
-_PARENT = PREDICTION_LOGS.name
+_MAKE = text("SELECT weir_make_month(:first_day, :leaves)").bindparams(
+    bindparam("first_day", type_=Date), bindparam("leaves", type_=JSONB)
+)
 
 
 def first_id_at(moment: datetime) -> UUID:
@@ -34,68 +39,41 @@ def months_from(moment: datetime, count: int) -> list[datetime]:
     ]
 
 
-async def keep_partitions(database: Database, now: datetime, ahead: int) -> None:
+async def keep_partitions(
+    database: Database, now: datetime, ahead: int, classes: RetentionClasses = CLASSES
+) -> None:
     """Makes what is missing. A failure is only logged: the default partition takes every row."""
     try:
-        await make_partitions(database, now, ahead)
+        await make_partitions(database, now, ahead, classes)
     except (LogStoreUnavailable, QueryTooSlow) as error:
         _log.warning("partitions_not_made", reason=str(error))
 
 
-async def make_partitions(database: Database, now: datetime, ahead: int) -> list[str]:
-    """Makes the missing partitions of this month and the `ahead` next; returns their names.
+async def make_partitions(
+    database: Database, now: datetime, ahead: int, classes: RetentionClasses = CLASSES
+) -> list[str]:
+    """Makes this month and the `ahead` next, and their leaves of classes; returns what it made.
 
-    Rows of such a month that had gone to the default partition move into the new one.
+    Rows of such a month, or class, that had gone to a default partition move into the new one.
 
     Raises:
-        LogStoreUnavailable: the database is away, or busy with the default partition.
+        LogStoreUnavailable: the database is away, or busy with a default partition.
     """
-    starts = months_from(now, ahead + 2)
-    made = []
-    for start, end in pairwise(starts):
-        if await _make_partition(database, start, end):
-            made.append(_name(start))
-            _log.info("partition_made", partition=_name(start))
+    made: list[str] = []
+    for start in months_from(now, ahead + 1):
+        async with database.transaction() as connection:
+            await connection.execute(select(func.pg_advisory_xact_lock(AdvisoryLock.PARTITIONS)))
+            parameters = {"first_day": start.date(), "leaves": _leaves(classes)}
+            names: list[str] = (await connection.execute(_MAKE, parameters)).scalar_one()
+        for name in names:
+            _log.info("partition_made", partition=name)
+        made += names
     return made
 
 
-def _name(start: datetime) -> str:
-    return f"{_PARENT}_y{start:%Ym%m}"
-
-
-async def _make_partition(database: Database, start: datetime, end: datetime) -> bool:
-    name, low, high = _name(start), first_id_at(start), first_id_at(end)
-    default = PREDICTION_LOGS.to_metadata(MetaData(), name=f"{_PARENT}_default")
-    month = PREDICTION_LOGS.to_metadata(MetaData(), name=name)
-    belongs = (default.c.id >= low) & (default.c.id < high)
-    async with database.transaction() as connection:
-        if await _exists(connection, name):
-            return False
-        await connection.execute(select(func.pg_advisory_xact_lock(AdvisoryLock.PARTITIONS)))
-        if await _exists(connection, name):
-            return False
-        for statement in (
-            # Waiting for longer would make those wait who come after us.
-            text("SET LOCAL lock_timeout = '2s'"),
-            text(f"LOCK TABLE {default.name} IN ACCESS EXCLUSIVE MODE"),
-            # Made apart and attached: `CREATE … PARTITION OF` would lock the whole table, and fail
-            # if the default partition holds rows of the month.
-            text(f"CREATE TABLE {name} (LIKE {_PARENT} INCLUDING ALL)"),
-            insert(month).from_select(month.columns.keys(), select(default).where(belongs)),
-            delete(default).where(belongs),
-            text(
-                f"ALTER TABLE {_PARENT} ATTACH PARTITION {name} "
-                f"FOR VALUES FROM ('{low}') TO ('{high}')"
-            ),
-        ):
-            await connection.execute(statement)
-    return True
-
-
-async def _exists(connection: AsyncConnection, table: str) -> bool:
-    # Not to_regclass: it may remember, from before the lock, that there was no such table.
-    found = text(
-        "SELECT 1 FROM pg_class "
-        "WHERE relname = :table AND relnamespace = current_schema::regnamespace"
-    )
-    return await connection.scalar(found, {"table": table}) is not None
+def _leaves(classes: RetentionClasses) -> dict[str, list[str]]:
+    """The classes of each leaf: events that name none lie with the default class."""
+    return {
+        name: [name, UNNAMED] if name == classes.default else [name]
+        for name in sorted(classes.days)
+    }

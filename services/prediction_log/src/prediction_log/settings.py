@@ -6,6 +6,7 @@ from typing import Self
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from prediction_log.database import database_url
+from prediction_log.retention_classes import CLASSES, RetentionClasses
 from servicekit.settings import (
     EventSettings,
     GrpcServerSettings,
@@ -27,6 +28,32 @@ class DatabaseSettings(TelemetrySettings):
     def _is_postgresql(cls, value: SecretStr) -> SecretStr:
         database_url(value.get_secret_value())
         return value
+
+
+class RetentionSettings(DatabaseSettings):
+    """How long things are kept."""
+
+    retention_classes: dict[str, int] = Field(
+        default=dict(CLASSES.days),
+        min_length=1,
+        description="Days that predictions are kept after the end of their month, by the retention "
+        "class that their events name, as a JSON object. A class that is added gets leaves of its "
+        "own from this month on.",
+    )
+    default_retention_class: str = Field(
+        default=CLASSES.default,
+        description="Class that holds for predictions which name none, or one that is not among "
+        "retention_classes.",
+    )
+
+    @model_validator(mode="after")
+    def _classes_are_possible(self) -> Self:
+        self.classes()
+        return self
+
+    def classes(self) -> RetentionClasses:
+        """The classes as one value."""
+        return RetentionClasses(self.retention_classes, self.default_retention_class)
 
 
 class MasterKeySettings(DatabaseSettings):
@@ -69,7 +96,12 @@ class PrivacySettings(MasterKeySettings):
 
 
 class Settings(
-    PrivacySettings, GrpcServerSettings, TokenSettings, EventSettings, TelemetrySettings
+    RetentionSettings,
+    PrivacySettings,
+    GrpcServerSettings,
+    TokenSettings,
+    EventSettings,
+    TelemetrySettings,
 ):
     """Read from WEIR_<FIELD>."""
 

@@ -25,7 +25,7 @@ from sqlalchemy import (
 )
 from sqlalchemy.dialects.postgresql import ARRAY, JSONB
 
-from prediction_log.domain import MAX_COMMENT, MAX_LABEL, MAX_NAME
+from prediction_log.domain import MAX_CLASS, MAX_COMMENT, MAX_LABEL, MAX_NAME
 
 METADATA = MetaData(
     naming_convention={
@@ -77,6 +77,11 @@ PREDICTION_LOGS = Table(
     _moment("erased_at", nullable=True),
     _recorded_at(),
     Column("shadow", Boolean, nullable=False, server_default=false()),
+    # In the key, because each month is divided by it. It comes from the event, so that an event
+    # which is written again meets its own row.
+    Column(
+        "retention_class", String(MAX_CLASS), primary_key=True, server_default=text("'standard'")
+    ),
     # Lists walk a tenant's ids backwards; ids ascend with time, so this is also the time index.
     Index(None, "tenant", "id"),
     # Finds and erases what is about a person; most rows are about nobody who was named.

@@ -3,6 +3,8 @@
 import sqlalchemy as sa
 from alembic import op
 
+from prediction_log.online_ddl import add_check, build_partitioned_index, commit
+
 revision = "0003"
 down_revision = "0002"
 branch_labels = None
@@ -24,7 +26,7 @@ _CHECKS = {
     "OR input_keeping = 'encrypted' AND input_key_id IS NOT NULL",
 }
 _FUNCTION = """
-CREATE FUNCTION drop_comment_on_erased() RETURNS trigger LANGUAGE plpgsql AS $$
+CREATE OR REPLACE FUNCTION drop_comment_on_erased() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
     erased timestamptz;
 BEGIN
@@ -38,7 +40,7 @@ BEGIN
 END $$
 """
 _TRIGGER = """
-CREATE TRIGGER feedback_drop_comment_on_erased BEFORE INSERT ON feedback
+CREATE OR REPLACE TRIGGER feedback_drop_comment_on_erased BEFORE INSERT ON feedback
     FOR EACH ROW WHEN (NEW.comment IS NOT NULL) EXECUTE FUNCTION drop_comment_on_erased()
 """
 
@@ -54,12 +56,14 @@ def upgrade() -> None:
         sa.Column("wrapped_key", sa.LargeBinary, nullable=False),
         _recorded_at(),
         sa.PrimaryKeyConstraint("id", name="pk_subject_keys"),
+        if_not_exists=True,
     )
     op.create_index(
         "ix_subject_keys_tenant_subject_digest",
         "subject_keys",
         ["tenant", "subject_digest"],
         unique=True,
+        if_not_exists=True,
     )
     op.create_table(
         "erasures",
@@ -71,22 +75,27 @@ def upgrade() -> None:
         sa.Column("redacted", sa.BigInteger, nullable=False, server_default="0"),
         _recorded_at(),
         sa.PrimaryKeyConstraint("id", name="pk_erasures"),
+        if_not_exists=True,
     )
     op.create_index(
         "ix_erasures_tenant_subject_digest_requested_at",
         "erasures",
         ["tenant", "subject_digest", "requested_at"],
+        if_not_exists=True,
     )
     for column in _COLUMNS:
-        op.add_column("prediction_logs", column)
-    for name, condition in _CHECKS.items():
-        op.execute(f"ALTER TABLE prediction_logs ADD CONSTRAINT {name} CHECK ({condition})")
-    op.execute(
-        f"CREATE INDEX {_INDEX} ON prediction_logs (tenant, subject_digest, id) "
-        "WHERE subject_digest IS NOT NULL"
-    )
+        op.add_column("prediction_logs", column, if_not_exists=True)
     op.execute(_FUNCTION)
     op.execute(_TRIGGER)
+    commit()
+    for name, condition in _CHECKS.items():
+        add_check("prediction_logs", name, condition)
+    build_partitioned_index(
+        _INDEX,
+        "prediction_logs",
+        "tenant, subject_digest, id",
+        where="subject_digest IS NOT NULL",
+    )
 
 
 def downgrade() -> None:

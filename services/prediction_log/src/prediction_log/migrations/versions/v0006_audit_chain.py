@@ -27,7 +27,7 @@ _HEAD = sa.text(
     "SELECT number, last_sequence, sha256 FROM audit_batches ORDER BY number DESC LIMIT 1"
 )
 _UNCHAINED = sa.text(
-    f"SELECT recorded_at, {_RECORD} FROM audit_log "  # noqa: S608 - made of constants
+    f"SELECT recorded_at, {_RECORD} FROM audit_log "
     "WHERE sequence IS NULL AND id > :after ORDER BY id LIMIT :step"
 )
 _FIRST = UUID(int=0)

@@ -18,7 +18,7 @@ def upgrade() -> None:
         sa.Column("tenant", sa.String(128)),
         sa.Column("state", sa.String(16), nullable=False, server_default="open"),
     ):
-        op.add_column("monitoring_alerts", column)
+        op.add_column("monitoring_alerts", column, if_not_exists=True)
     # No service has written to the table so far; what is there came by hand. The columns are
     # committed first, so that readers do not wait for this.
     with op.get_context().autocommit_block():
@@ -41,6 +41,7 @@ def upgrade() -> None:
             "recorded_at", sa.DateTime(timezone=True), nullable=False, server_default=sa.func.now()
         ),
         sa.PrimaryKeyConstraint("id", "revision", name="pk_monitoring_alert_changes"),
+        if_not_exists=True,
     )
 
 
