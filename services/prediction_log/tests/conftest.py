@@ -11,6 +11,7 @@ import pytest_asyncio
 from google.protobuf.message import Message
 from grpc.aio import AioRpcError
 from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from redis.asyncio import Redis
 from sqlalchemy import func, select, text
 
@@ -206,32 +207,21 @@ async def open_log() -> AsyncIterator[Callable[..., LogUnderTest]]:
         await log.database.close()
 
 
-@pytest_asyncio.fixture
-async def serve(
-    tmp_path: Path, issuer: FakeIssuer, redis: Redis, keys: PrivacyKeys
-) -> AsyncIterator[Callable[[Any], Any]]:
-    """Serves a database over gRPC; returns a function that calls it."""
-    servers: list[GrpcServer] = []
-    channels: list[grpc.aio.Channel] = []
+@pytest.fixture
+def servicer(redis: Redis, keys: PrivacyKeys) -> Callable[..., PredictionLogServicer]:
+    """Puts the service together on a database."""
 
-    async def start(
+    def make(
         database: Any,
         keys: PrivacyKeys = keys,
         *,
         append_calls: int = 4,
         events: Redis = redis,
-    ) -> Call:
-        address = f"unix:{tmp_path}/grpc{len(servers)}.sock"
-        server = GrpcServer(
-            GrpcServerSettings(grpc_address=address, shutdown_grace=0.1),
-            verifier=AccessTokenVerifier(issuer, issuer=ISSUER, audience=AUDIENCE),
-            scopes=SCOPES,
-            tracer_provider=TracerProvider(shutdown_on_exit=False),
-        )
+    ) -> PredictionLogServicer:
         queries = PredictionQueries(database)
         history = FeedbackQueries(database)
         publisher = EventPublisher(events)
-        servicer = PredictionLogServicer(
+        return PredictionLogServicer(
             queries,
             FeedbackDesk(queries, history, publisher, FEEDBACK_STREAM, new_id),
             history,
@@ -239,7 +229,30 @@ async def serve(
             InputReader(database, keys.subject_keys, AuditFacts(publisher, AUDIT_STREAM, new_id)),
             keys.pseudonyms,
         )
-        predictions_pb2_grpc.add_PredictionLogServiceServicer_to_server(servicer, server.grpc)
+
+    return make
+
+
+@pytest_asyncio.fixture
+async def serve(
+    tmp_path: Path, issuer: FakeIssuer, servicer: Callable[..., PredictionLogServicer]
+) -> AsyncIterator[Callable[..., Any]]:
+    """Serves a database over gRPC; returns a function that calls it."""
+    servers: list[GrpcServer] = []
+    channels: list[grpc.aio.Channel] = []
+
+    async def start(*parts: Any, **options: Any) -> Call:
+        address = f"unix:{tmp_path}/grpc{len(servers)}.sock"
+        server = GrpcServer(
+            GrpcServerSettings(grpc_address=address, shutdown_grace=0.1),
+            verifier=AccessTokenVerifier(issuer, issuer=ISSUER, audience=AUDIENCE),
+            scopes=SCOPES,
+            # Spans of calls are tested elsewhere and cost more than the calls.
+            tracer_provider=TracerProvider(ALWAYS_OFF, shutdown_on_exit=False),
+        )
+        predictions_pb2_grpc.add_PredictionLogServiceServicer_to_server(
+            servicer(*parts, **options), server.grpc
+        )
         await server.start()
         servers.append(server)
         channel = grpc.aio.insecure_channel(address)
