@@ -15,9 +15,11 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from redis.asyncio import Redis
 from sqlalchemy import func, select, text
 
+from prediction_log import privacy_grpc_api
 from prediction_log.appending import Appender
 from prediction_log.audit_facts import AuditFacts
 from prediction_log.database import Database, database_url
+from prediction_log.erasures import Erasures
 from prediction_log.event_decoding import Decode, decode_feedback, decode_prediction
 from prediction_log.feedback import FeedbackDesk
 from prediction_log.feedback_queries import FeedbackQueries
@@ -27,6 +29,7 @@ from prediction_log.insert_spans import InsertSpans
 from prediction_log.key_making import MASTER_KEYS, PRIVATE_KEY, SUBJECT_SECRET, create_keys
 from prediction_log.migrate import upgrade
 from prediction_log.prediction_queries import PredictionQueries
+from prediction_log.privacy_grpc_api import PrivacyServicer
 from prediction_log.privacy_keys import PrivacyKeys, load_privacy_keys
 from prediction_log.private_parts import PrivateParts
 from prediction_log.record_store import RecordStore, record_writers
@@ -42,7 +45,7 @@ from servicekit.settings import GrpcServerSettings
 from testkit.issuer import AUDIENCE, ISSUER, FakeIssuer
 from testkit.stores import PostgresStore
 from weir.events.v1 import events_pb2
-from weir.predictions.v1 import predictions_pb2_grpc
+from weir.predictions.v1 import predictions_pb2_grpc, privacy_pb2_grpc
 
 STREAM = "weir:predictions:0"
 FEEDBACK_STREAM = "weir:feedback"
@@ -235,29 +238,38 @@ def servicer(redis: Redis, keys: PrivacyKeys) -> Callable[..., PredictionLogServ
 
 @pytest_asyncio.fixture
 async def serve(
-    tmp_path: Path, issuer: FakeIssuer, servicer: Callable[..., PredictionLogServicer]
+    tmp_path: Path,
+    issuer: FakeIssuer,
+    servicer: Callable[..., PredictionLogServicer],
+    redis: Redis,
+    keys: PrivacyKeys,
 ) -> AsyncIterator[Callable[..., Any]]:
     """Serves a database over gRPC; returns a function that calls it."""
     servers: list[GrpcServer] = []
     channels: list[grpc.aio.Channel] = []
 
-    async def start(*parts: Any, **options: Any) -> Call:
+    async def start(database: Any, keys: PrivacyKeys = keys, **options: Any) -> Call:
         address = f"unix:{tmp_path}/grpc{len(servers)}.sock"
         server = GrpcServer(
             GrpcServerSettings(grpc_address=address, shutdown_grace=0.1),
             verifier=AccessTokenVerifier(issuer, issuer=ISSUER, audience=AUDIENCE),
-            scopes=SCOPES,
+            scopes=SCOPES | privacy_grpc_api.SCOPES,
             # Spans of calls are tested elsewhere and cost more than the calls.
             tracer_provider=TracerProvider(ALWAYS_OFF, shutdown_on_exit=False),
         )
         predictions_pb2_grpc.add_PredictionLogServiceServicer_to_server(
-            servicer(*parts, **options), server.grpc
+            servicer(database, keys, **options), server.grpc
+        )
+        audit = AuditFacts(EventPublisher(redis), AUDIT_STREAM, new_id)
+        privacy_pb2_grpc.add_PrivacyServiceServicer_to_server(
+            PrivacyServicer(Erasures(database, audit, new_id), keys.pseudonyms), server.grpc
         )
         await server.start()
         servers.append(server)
         channel = grpc.aio.insecure_channel(address)
         channels.append(channel)
         stub = predictions_pb2_grpc.PredictionLogServiceStub(channel)
+        erasing = privacy_pb2_grpc.PrivacyServiceStub(channel)
 
         async def call(request: Any, *, token: str = "", seconds: float = 10.0) -> Any:
             token = token or issuer.token("predictions:read", "feedback:write", "predictions:write")
@@ -265,7 +277,7 @@ async def serve(
             # Append is the one method that takes a stream of requests.
             single = isinstance(request, Message)
             name = type(request).__name__.removesuffix("Request") if single else "Append"
-            method = getattr(stub, name)
+            method = getattr(erasing if hasattr(erasing, name) else stub, name)
             try:
                 return await method(request, metadata=metadata, timeout=seconds)
             except AioRpcError as error:

@@ -12,7 +12,7 @@ import structlog
 from opentelemetry.sdk.trace import TracerProvider
 from redis.asyncio import Redis
 
-from prediction_log import key_commands
+from prediction_log import key_commands, privacy_grpc_api
 from prediction_log.appending import Appender
 from prediction_log.audit_checkpoints import CheckpointKeeper
 from prediction_log.audit_commands import add_audit_commands
@@ -20,6 +20,9 @@ from prediction_log.audit_facts import AuditFacts
 from prediction_log.audit_signing import load_signer
 from prediction_log.database import Database, database_url
 from prediction_log.dead_letter_commands import add_dead_letter_commands
+from prediction_log.erased_letters import ErasedLetters
+from prediction_log.erasure_work import ErasureWork, StreamTails
+from prediction_log.erasures import Erasures
 from prediction_log.event_decoding import (
     Decode,
     decode_audit,
@@ -38,6 +41,7 @@ from prediction_log.key_files import KeyFileInvalid
 from prediction_log.migrate import DatabaseAway, MigrationBlocked, schema_revisions, upgrade
 from prediction_log.partitions import keep_partitions
 from prediction_log.prediction_queries import PredictionQueries
+from prediction_log.privacy_grpc_api import PrivacyServicer
 from prediction_log.privacy_keys import PrivacyKeys, load_privacy_keys
 from prediction_log.private_parts import PrivateParts
 from prediction_log.record_store import RecordStore, record_writers
@@ -54,15 +58,16 @@ from servicekit.lifecycle import every, run_until_stopped
 from servicekit.redis_client import open_redis
 from servicekit.startup import describe_settings, run_service
 from servicekit.telemetry import configure_tracing, serve_metrics
-from weir.predictions.v1 import predictions_pb2_grpc
+from weir.predictions.v1 import predictions_pb2_grpc, privacy_pb2_grpc
 
 _log = structlog.get_logger(__name__)
 
 _NAME = "prediction_log"
 _MIGRATE_WAIT = 30.0
 _ISSUER_TIMEOUT = 2.0
-_CHORES = 3
-"""Connections for looking at the schema, making partitions and signing the audit trail."""
+_CHORES = 5
+"""Connections for looking at the schema, making partitions, signing the audit trail, and taking and
+carrying out erasures."""
 _AUDIT_LOOK_INTERVAL = 5.0
 
 
@@ -104,11 +109,14 @@ async def serve(settings: Settings) -> None:
                 issuer=settings.issuer,
                 audience=settings.audience,
             ),
-            scopes=SCOPES,
+            scopes=SCOPES | privacy_grpc_api.SCOPES,
             tracer_provider=tracer_provider,
         )
         predictions_pb2_grpc.add_PredictionLogServiceServicer_to_server(servicer, server.grpc)
+        privacy = PrivacyServicer(Erasures(writing, audit, new_id), keys.pseudonyms)
+        privacy_pb2_grpc.add_PrivacyServiceServicer_to_server(privacy, server.grpc)
         server.expose(SERVICE)
+        server.expose(privacy_grpc_api.SERVICE)
         watch = SchemaWatch(writing, schema_revisions(), server.set_serving)
         serve_metrics(settings.metrics_address)
         async with server:
@@ -116,6 +124,7 @@ async def serve(settings: Settings) -> None:
                 every(settings.database_check_interval, watch.look),
                 *_work(settings, watch, redis, writing, decoders, keys, tracer_provider),
                 *_signing(watch, checkpoints),
+                *_erasing(settings, watch, redis, writing, keys),
             )
             if checkpoints is not None:
                 await checkpoints.finish()
@@ -181,6 +190,26 @@ def _work(
         every(settings.trim_interval, stream_watch.look),
         *(consume(stream, decode) for stream, decode in decoders.items()),
     ]
+
+
+def _erasing(
+    settings: Settings, watch: SchemaWatch, redis: Redis, database: Database, keys: PrivacyKeys
+) -> list[Coroutine[Any, Any, None]]:
+    if keys.opener is None:
+        return []
+    work = ErasureWork(
+        database,
+        StreamTails(redis, [*settings.predictions_streams, settings.feedback_stream]),
+        ErasedLetters(database, keys.opener),
+        batch=settings.erasure_batch,
+        grace=settings.erasure_grace,
+    )
+
+    async def erase() -> None:
+        await watch.ready.wait()
+        await every(settings.erasure_interval, work.look)
+
+    return [erase()]
 
 
 def _checkpoints(settings: Settings, database: Database) -> CheckpointKeeper | None:

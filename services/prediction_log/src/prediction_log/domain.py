@@ -236,6 +236,21 @@ class PredictionStats:
         return self.correct / self.labelled if self.labelled else None
 
 
+@dataclass(frozen=True, slots=True)
+class Erasure:
+    """What was asked for about a person, and how far it has come."""
+
+    id: UUID
+    tenant: str
+    subject_digest: bytes = field(repr=False)
+    requested_at: datetime
+    """Predictions up to this moment are covered."""
+    completed_at: datetime | None = None
+    """None while a row or a stream may still hold something."""
+    redacted: int = 0
+    """Rows that were redacted; those that came later were redacted before they were written."""
+
+
 class PoisonEvent(Exception):
     """An event that no further try can turn into a row; the message says which rule it breaks."""
 
@@ -248,6 +263,12 @@ class PredictionNotFound(NotFound):
     """The tenant has no such prediction."""
 
     reason = "PREDICTION_NOT_FOUND"
+
+
+class ErasureNotFound(NotFound):
+    """The tenant asked for no such erasure."""
+
+    reason = "ERASURE_NOT_FOUND"
 
 
 class InvalidRequest(InvalidInput):

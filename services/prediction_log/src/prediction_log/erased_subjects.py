@@ -1,32 +1,30 @@
 """Which subjects were erased, and what that leaves of a prediction."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ColumnElement, func, null, select, tuple_, update
+from sqlalchemy import func, null, select, tuple_, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from prediction_log.advisory_locks import AdvisoryLock
-from prediction_log.domain import PredictionRecord
+from prediction_log.domain import Erasure, PredictionRecord
 from prediction_log.tables import ERASURES, FEEDBACK, PREDICTION_LOGS
 
 _E = ERASURES.c
 _F = FEEDBACK.c
 _P = PREDICTION_LOGS.c
-
-REDACTED: Mapping[ColumnElement[object], object] = {
-    _P.input_sha256: b"",
-    _P.request_id: "",
-    _P.input_unopened: False,
-    _P.subject_digest: null(),
-    _P.input_text: null(),
-    _P.input_ciphertext: null(),
-    _P.input_key_id: null(),
-    _P.erased_at: func.now(),
+_REDACTED = {
+    "input_sha256": b"",
+    "request_id": "",
+    "input_unopened": False,
+    "subject_digest": null(),
+    "input_text": null(),
+    "input_ciphertext": null(),
+    "input_key_id": null(),
+    "erased_at": func.now(),
 }
-"""What a row's private columns become when its subject is erased."""
 
 
 def redacted(record: PredictionRecord, now: datetime) -> PredictionRecord:
@@ -76,3 +74,23 @@ async def drop_comments(
         .where(_F.tenant == tenant, _F.prediction_id.in_(predictions), _F.comment.is_not(None))
         .values(comment=None)
     )
+
+
+async def redact_rows(
+    connection: AsyncConnection, erasure: Erasure, predictions: Sequence[UUID]
+) -> int:
+    """Redacts and counts rows of the erasure's tenant; returns how many were not redacted yet."""
+    if not predictions:
+        return 0
+    changed = await connection.execute(
+        update(PREDICTION_LOGS)
+        .where(_P.tenant == erasure.tenant, _P.id.in_(predictions), _P.erased_at.is_(None))
+        .values(_REDACTED)
+    )
+    # After the rows are locked: feedback that comes now sees them redacted and drops its comment.
+    await drop_comments(connection, erasure.tenant, predictions)
+    redacted = int(changed.rowcount)
+    await connection.execute(
+        update(ERASURES).where(_E.id == erasure.id).values(redacted=_E.redacted + redacted)
+    )
+    return redacted

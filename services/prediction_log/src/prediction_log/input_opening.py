@@ -43,7 +43,7 @@ class InputOpener:
             InputUnopened: it was sealed for another key or prediction, or holds what it must not.
         """
         fact = events_pb2.PredictionRecorded.FromString(event_data)
-        private = self._unseal(fact.sealed_input, str(record.id))
+        private = self._unseal(fact)
         if len(private.subject) > MAX_SUBJECT:
             raise InputUnopened("the sealed subject is too long")
         digest = None
@@ -56,11 +56,21 @@ class InputOpener:
                 raise InputUnopened("the sealed text holds a NUL character")
         return replace(record, input_unopened=False, subject_digest=digest, input_text=text)
 
-    def _unseal(self, sealed: bytes, prediction_id: str) -> events_pb2.PrivateInput:
-        info = (_INFO + prediction_id).encode()
+    def subject_digest(self, fact: events_pb2.PredictionRecorded) -> bytes | None:
+        """Whom a sealed private part is about; None for nobody, or where it cannot be opened."""
+        try:
+            subject = self._unseal(fact).subject
+        except InputUnopened:
+            return None
+        return self._pseudonyms.digest(fact.tenant, subject) if subject else None
+
+    def _unseal(self, fact: events_pb2.PredictionRecorded) -> events_pb2.PrivateInput:
+        info = (_INFO + fact.prediction_id).encode()
         for key in self._keys:
             try:
-                return events_pb2.PrivateInput.FromString(_SUITE.decrypt(sealed, key, info=info))
+                return events_pb2.PrivateInput.FromString(
+                    _SUITE.decrypt(fact.sealed_input, key, info=info)
+                )
             except (InvalidTag, ValueError):
                 continue
             except DecodeError as error:

@@ -131,6 +131,19 @@ class Settings(
     database_check_interval: float = Field(
         default=1.0, gt=0, description="Seconds between two looks at whether the database answers."
     )
+    erasure_interval: float = Field(
+        default=5.0, gt=0, description="Seconds between two looks for people to erase."
+    )
+    erasure_batch: int = Field(
+        default=500, ge=1, le=10_000, description="Predictions redacted in one transaction."
+    )
+    erasure_grace: float = Field(
+        default=60.0,
+        ge=0,
+        description="Seconds after the request for an erasure in which predictions made before it "
+        "may still come onto the streams: calls under way and clocks that differ. They are "
+        "redacted whenever they come; before that no erasure is called complete.",
+    )
     partitions_ahead: int = Field(
         default=2, ge=1, le=24, description="Months after this one whose partitions exist already."
     )
