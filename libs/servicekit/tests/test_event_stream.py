@@ -16,9 +16,9 @@ from servicekit.event_stream import (
     EventConsumer,
     EventPublisher,
     EventStreamUnavailable,
-    trim_consumed,
 )
 from servicekit.redis_client import open_redis
+from servicekit.stream_groups import trim_consumed
 from testkit.stores import Store, running_redis
 from testkit.waiting import until
 
@@ -168,16 +168,25 @@ async def test_trimming_keeps_what_any_group_still_needs(redis: Redis) -> None:
     await slow.consume_once(Collector())
     await publish(redis, *map(str, range(300, 600)))
     await drain(fast, Collector())
-    await trim_consumed(redis, STREAM)
+    await trim_consumed(redis, STREAM, "fast")
     assert await redis.xlen(STREAM) < 600
     await drain(slow, collector)
     assert collector.values == [str(number) for number in range(300, 600)]
 
 
+async def test_trimming_waits_for_a_group_that_has_not_come_yet(redis: Redis) -> None:
+    await publish(redis, *map(str, range(300)))
+    await drain(consumer(redis, group="early"), Collector())
+    assert await trim_consumed(redis, STREAM, "late") == 0
+    collector = Collector()
+    await drain(consumer(redis, group="late"), collector)
+    assert len(collector.values) == 300
+
+
 async def test_trimming_a_stream_that_nobody_reads_drops_nothing(redis: Redis) -> None:
     await publish(redis, "one")
-    assert await trim_consumed(redis, STREAM) == 0
-    assert await trim_consumed(redis, "test:absent") == 0
+    assert await trim_consumed(redis, STREAM, "g") == 0
+    assert await trim_consumed(redis, "test:absent", "g") == 0
 
 
 async def test_batch_is_appended_whole_or_not_at_all(tmp_path: Path) -> None:

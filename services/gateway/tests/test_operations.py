@@ -18,7 +18,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from gateway.app import build_app
 from gateway.domain import ModelUnknown
 from gateway.health_checks import HealthChecks
-from gateway.inference_client import Model
+from gateway.inference_client import InferenceClient, Model
 from gateway.model_catalogue import ModelCatalogue
 from servicekit.errors import Unavailable
 from testkit.issuer import FakeIssuer
@@ -37,7 +37,7 @@ async def health(http: httpx.AsyncClient) -> tuple[int, dict[str, Any]]:
 async def test_all_well_is_healthy(http: httpx.AsyncClient) -> None:
     status, body = await health(http)
     assert (status, body["status"], body["model_loaded"]) == (200, "healthy", True)
-    assert set(body["components"]) == {"inference", "prediction_log", "drift", "quota"}
+    assert set(body["components"]) == {"inference", "prediction_log", "drift", "quota", "events"}
     for component in body["components"].values():
         assert component["status"] == "healthy"
         assert component["latency_ms"] >= 0
@@ -66,6 +66,15 @@ async def test_inference_without_a_model_is_unhealthy(
     assert (await health(http))[0] == 503
     assert (await http.get("/health/ready")).status_code == 503
     assert (await http.get("/health/live")).status_code == 200
+
+
+async def test_inference_that_may_not_predict_is_unhealthy_and_still_the_one_to_ask(
+    http: httpx.AsyncClient, backends: Backends
+) -> None:
+    await backends.servers["inference"].set_serving(False, service=InferenceClient.SERVICE)
+    status, body = await health(http)
+    assert (status, body["status"], body["model_loaded"]) == (503, "unhealthy", True)
+    assert (await http.get("/health/ready")).status_code == 200
 
 
 async def test_ready_when_predictions_can_be_made(
@@ -106,13 +115,20 @@ async def test_health_is_repeated_for_a_moment() -> None:
         nonlocal asked
         asked += 1
 
-    checks = HealthChecks(inference=check, others={}, timeout=1, lifetime=0.5, clock=lambda: now)
+    checks = HealthChecks(
+        reachable=check,
+        inference=check,
+        others={},
+        timeout=1,
+        lifetime=0.5,
+        clock=lambda: now,
+    )
     await checks.check()
     await checks.check()
-    assert asked == 1
+    assert asked == 2  # whether it is reachable, and whether it works
     now = 0.5
     await checks.check()
-    assert asked == 2
+    assert asked == 4
 
 
 async def test_every_answer_carries_safe_headers(http: httpx.AsyncClient) -> None:

@@ -8,22 +8,34 @@ from typing import Any
 
 import structlog
 from google.protobuf.message import Message
+from prometheus_client import Counter
 from redis.asyncio import Redis
-from redis.exceptions import RedisError, ResponseError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
-from servicekit.errors import Unavailable
+from servicekit.stream_groups import entry_order as entry_order
+from servicekit.stream_groups import groups_of, text_of
+from servicekit.stream_room import EventStreamFull as EventStreamFull
+from servicekit.stream_room import EventStreamUnavailable as EventStreamUnavailable
+from servicekit.stream_room import StreamRoom, stream_away, stream_full
 from servicekit.telemetry import current_traceparent
 
 _log = structlog.get_logger(__name__)
 
+FAILURES = Counter(
+    "weir_events_publish_failures_total",
+    "Messages that their publisher could not append, by the code that it raised.",
+    ["stream", "code"],
+)
+CONSUME_FAILURES = Counter(
+    "weir_events_consume_failures_total",
+    "Tries to read or handle a batch that failed; each batch is tried until it succeeds.",
+    ["stream", "group", "error"],
+)
+
 _TYPE, _DATA, _TRACEPARENT = b"type", b"data", b"traceparent"
+_LONGEST_PAUSE = 2.0
+"""Seconds between two tries: as long as that after its end an outage may still be felt."""
 _ENTRY = tuple[bytes, dict[bytes, bytes] | None]
-
-
-class EventStreamUnavailable(Unavailable):
-    """The stream did not acknowledge: nothing may be taken as published."""
-
-    reason = "EVENT_STREAM_UNAVAILABLE"
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,25 +52,46 @@ class Event:
     """W3C trace context of the publisher; empty when it had none."""
 
 
-def entry_order(entry_id: str) -> tuple[int, int]:
-    """Sorts entry ids as Redis does."""
-    milliseconds, _, sequence = entry_id.partition("-")
-    return int(milliseconds), int(sequence or 0)
-
-
 class EventPublisher:
-    """Appends messages to streams."""
+    """Appends messages to streams.
 
-    def __init__(self, redis: Redis) -> None:
+    Args:
+        reserve: share of Redis's memory that it leaves free, so that consumers can catch up; a
+            consumer that publishes leaves none.
+    """
+
+    def __init__(self, redis: Redis, *, reserve: float = 0.0) -> None:
         self._redis = redis
+        self._room = StreamRoom(redis, reserve=reserve)
+        self._failing = ""
 
     async def publish(self, stream: str, messages: Sequence[Message]) -> None:
         """Appends all of the messages, or none, in one round trip; returns once acknowledged.
 
         Raises:
-            EventStreamUnavailable: Redis is away, too slow, full or cannot write its disk. When the
+            EventStreamFull: Redis has no memory to spare; nothing was appended.
+            EventStreamUnavailable: Redis is away, too slow or cannot write its disk. When the
                 answer was lost on the way the messages may be there all the same.
         """
+        try:
+            await self._room.claim()
+            await self._append(stream, messages)
+        except EventStreamUnavailable as error:
+            FAILURES.labels(stream, error.code).inc(len(messages))
+            if self._failing != error.code:
+                self._failing = error.code
+                cause = type(error.__cause__).__name__ if error.__cause__ else ""
+                _log.warning("publish_failed", stream=stream, code=error.code, error=cause)
+            raise
+        if self._failing:
+            self._failing = ""
+            _log.info("publish_recovered", stream=stream)
+
+    async def check(self) -> None:
+        """Returns if messages could be published now; raises as `publish` does."""
+        await self._room.look()
+
+    async def _append(self, stream: str, messages: Sequence[Message]) -> None:
         traceparent = current_traceparent().encode()
         async with self._redis.pipeline(transaction=True) as pipeline:
             for message in messages:
@@ -72,11 +105,11 @@ class EventPublisher:
                 )
             try:
                 await pipeline.execute()
+            except OutOfMemoryError as error:
+                self._room.found_full()
+                raise stream_full() from error
             except (RedisError, OSError) as error:
-                _log.warning("publish_failed", stream=stream, error=type(error).__name__)
-                raise EventStreamUnavailable(
-                    "The event stream takes no records for the moment.", retry_after=1.0
-                ) from error
+                raise stream_away() from error
 
 
 class EventConsumer:
@@ -141,9 +174,11 @@ class EventConsumer:
                 if _lost_group(error):
                     self._group_ready = False
                 self._own_pending = True
-                pause = min(max(pause * 2, 0.1), 5.0)
-                if type(error).__name__ != failure:
-                    failure = type(error).__name__
+                pause = min(max(pause * 2, 0.1), _LONGEST_PAUSE)
+                kind = type(error).__name__
+                CONSUME_FAILURES.labels(self._stream, self._group, kind).inc()
+                if kind != failure:
+                    failure = kind
                     _log.warning(
                         "consume_failed",
                         stream=self._stream,
@@ -170,11 +205,13 @@ class EventConsumer:
     async def _ensure_group(self) -> None:
         if self._group_ready:
             return
-        try:
-            await self._redis.xgroup_create(self._stream, self._group, id="0", mkstream=True)
-        except ResponseError as error:
-            if "BUSYGROUP" not in str(error):
-                raise
+        # Asked first: a Redis whose memory is full refuses to make even a group that it has.
+        if self._group not in await groups_of(self._redis, self._stream):
+            try:
+                await self._redis.xgroup_create(self._stream, self._group, id="0", mkstream=True)
+            except ResponseError as error:
+                if "BUSYGROUP" not in str(error):
+                    raise
         self._group_ready = True
 
     async def _read(self) -> list[_ENTRY]:
@@ -211,34 +248,12 @@ class EventConsumer:
         return [entry for entry in answer[1] if entry[0] is not None]
 
 
-async def trim_consumed(redis: Redis, stream: str) -> int:
-    """Drops the entries that every group of the stream has acknowledged; returns how many.
-
-    Raises:
-        RedisError: Redis is away; nothing was dropped, or nothing that was needed.
-    """
-    if not await redis.exists(stream):
-        return 0
-    needed: list[str] = []
-    for group in await redis.xinfo_groups(stream):
-        pending: Any = await redis.xpending(stream, group["name"])
-        if pending["pending"]:
-            needed.append(_text(pending["min"]))
-        else:
-            milliseconds, sequence = entry_order(_text(group["last-delivered-id"]))
-            needed.append(f"{milliseconds}-{sequence + 1}")
-    if not needed:
-        return 0
-    oldest = min(needed, key=entry_order)
-    return int(await redis.xtrim(stream, minid=oldest, approximate=True))
-
-
 def _event(entry_id: bytes, fields: dict[bytes, bytes]) -> Event:
     return Event(
-        entry_id=_text(entry_id),
-        type_name=_text(fields.get(_TYPE, b"")),
+        entry_id=text_of(entry_id),
+        type_name=text_of(fields.get(_TYPE, b"")),
         data=fields.get(_DATA, b""),
-        traceparent=_text(fields.get(_TRACEPARENT, b"")),
+        traceparent=text_of(fields.get(_TRACEPARENT, b"")),
     )
 
 
@@ -254,7 +269,3 @@ def _cancellation_was_dropped() -> bool:
 
 def _lost_group(error: Exception) -> bool:
     return isinstance(error, ResponseError) and "NOGROUP" in str(error)
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else value

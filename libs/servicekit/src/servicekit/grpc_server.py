@@ -80,12 +80,12 @@ class GrpcServer:
         """Lists a registered service, by its full name, in reflection and health."""
         self._services.append(service)
 
-    async def set_serving(self, serving: bool) -> None:
-        """What health checks hear from now on."""
+    async def set_serving(self, serving: bool, *, service: str | None = None) -> None:
+        """What health checks hear from now on, of one service or of the server and all of them."""
         answer = health_pb2.HealthCheckResponse
         status = answer.SERVING if serving else answer.NOT_SERVING
-        for service in ("", *self._services):
-            await self._health.set(service, status)
+        for name in ("", *self._services) if service is None else (service,):
+            await self._health.set(name, status)
 
     async def start(self) -> None:
         """Binds and listens.

@@ -99,3 +99,10 @@ class EventSettings(EnvironmentSettings):
     events_timeout: float = Field(
         default=2.0, gt=0, description="Longest wait for the events Redis, seconds."
     )
+    events_reserve: float = Field(
+        default=0.1,
+        ge=0,
+        lt=1,
+        description="Share of the events Redis's memory limit at which publishers stop, so that "
+        "consumers, which write their progress there, can always catch up and make room.",
+    )

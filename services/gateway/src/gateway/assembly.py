@@ -104,16 +104,19 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
             replicas=settings.replicas,
             retry_interval=settings.quota_retry_interval,
         )
+        publisher = EventPublisher(events_redis, reserve=settings.events_reserve)
         audit = AuditTrail(
-            EventPublisher(events_redis),
+            publisher,
             stream=settings.audit_stream,
             capacity=settings.audit_queue,
         )
         inference = InferenceClient(inference_channel)
         catalogue = ModelCatalogue(inference, lifetime=settings.model_cache_seconds)
         health = HealthChecks(
-            inference=grpc_check(inference_channel),
+            reachable=grpc_check(inference_channel),
+            inference=grpc_check(inference_channel, InferenceClient.SERVICE),
             others={
+                "events": publisher.check,
                 "prediction_log": grpc_check(log_channel),
                 "drift": grpc_check(drift_channel),
                 "quota": shared_quota.ping,

@@ -32,28 +32,32 @@ class Health:
 
     status: Status
     components: Mapping[str, ComponentHealth]
-
-    @property
-    def model_loaded(self) -> bool:
-        """Whether inference has a model: it only serves when it has."""
-        return self.components["inference"].healthy
+    model_loaded: bool
+    """Inference is there: it only starts with its models loaded."""
 
 
 class HealthChecks:
     """Asks every component at once, and repeats the answer for `lifetime` seconds.
 
-    Predictions need inference alone; without any of the others the gateway is degraded.
+    Predictions need inference alone: without it, or while it may not predict because nothing could
+    be recorded, the platform is unhealthy. Without any of the others it is degraded.
+
+    Args:
+        reachable: whether inference answers at all; a gateway with one that refuses for a while is
+            still the one to ask, since it says why.
     """
 
     def __init__(
         self,
         *,
+        reachable: Check,
         inference: Check,
         others: Mapping[str, Check],
         timeout: float,
         lifetime: float,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        self._reachable = reachable
         self._checks = {"inference": inference, **others}
         self._timeout = timeout
         self._lifetime = lifetime
@@ -69,16 +73,18 @@ class HealthChecks:
             return self._last[0]
 
     async def can_predict(self) -> bool:
-        """Whether inference serves."""
-        return (await self._ask_one(self._checks["inference"])).healthy
+        """Whether inference is there."""
+        return (await self._ask_one(self._reachable)).healthy
 
     async def _ask(self) -> Health:
-        found = await asyncio.gather(*(self._ask_one(check) for check in self._checks.values()))
+        reachable, *found = await asyncio.gather(
+            *map(self._ask_one, (self._reachable, *self._checks.values()))
+        )
         components = dict(zip(self._checks, found, strict=True))
         status: Status = "healthy" if all(one.healthy for one in found) else "degraded"
         if not components["inference"].healthy:
             status = "unhealthy"
-        return Health(status, components)
+        return Health(status, components, model_loaded=reachable.healthy)
 
     async def _ask_one(self, check: Check) -> ComponentHealth:
         started = self._clock()
@@ -92,8 +98,8 @@ class HealthChecks:
         return ComponentHealth(healthy, round((self._clock() - started) * 1000, 3))
 
 
-def grpc_check(channel: grpc.aio.Channel) -> Check:
-    """Asks a service's gRPC health."""
+def grpc_check(channel: grpc.aio.Channel, service: str = "") -> Check:
+    """Asks the gRPC health of a server, or of one service on it."""
     ask = channel.unary_unary(
         "/grpc.health.v1.Health/Check",
         request_serializer=health_pb2.HealthCheckRequest.SerializeToString,
@@ -101,7 +107,7 @@ def grpc_check(channel: grpc.aio.Channel) -> Check:
     )
 
     async def check() -> None:
-        answer = await ask(health_pb2.HealthCheckRequest())
+        answer = await ask(health_pb2.HealthCheckRequest(service=service))
         if answer.status != health_pb2.HealthCheckResponse.SERVING:
             raise NotServing
 

@@ -60,6 +60,9 @@ class Prediction:
 class InferenceClient:
     """Calls inference over a channel that carries the gateway's token."""
 
+    SERVICE = "weir.inference.v1.InferenceService"
+    """What its health checks call it."""
+
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub: inference_pb2_grpc.InferenceServiceAsyncStub = (
             inference_pb2_grpc.InferenceServiceStub(channel)

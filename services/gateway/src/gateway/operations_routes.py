@@ -34,7 +34,7 @@ def operations_routes(health: HealthChecks) -> APIRouter:
     async def live() -> Response:
         return JSONResponse({"status": "healthy"}, headers=_NO_STORE)
 
-    @router.get("/health/ready", summary="Whether predictions can be made")
+    @router.get("/health/ready", summary="Whether inference is there to be asked")
     async def ready() -> Response:
         can_predict = await health.can_predict()
         status = "healthy" if can_predict else "unhealthy"

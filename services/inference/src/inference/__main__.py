@@ -15,15 +15,18 @@ from inference.predictor import Predictor
 from inference.recorder import Recorder
 from inference.sealing import InputSealer, SealingKeyInvalid, load_sealing_key
 from inference.settings import Settings
+from inference.stream_availability import StreamAvailability
 from servicekit.access_tokens import AccessTokenVerifier, RemoteKeySource
 from servicekit.event_stream import EventPublisher
 from servicekit.grpc_server import GrpcServer
 from servicekit.identifiers import new_id
-from servicekit.lifecycle import run_until_stopped
+from servicekit.lifecycle import every, run_until_stopped
 from servicekit.redis_client import open_redis
 from servicekit.startup import describe_settings, run_service
 from servicekit.telemetry import configure_tracing, serve_metrics
 from weir.inference.v1 import inference_pb2_grpc
+
+_STREAM_INTERVAL = 1.0
 
 
 async def serve(settings: Settings) -> None:
@@ -41,7 +44,7 @@ async def serve(settings: Settings) -> None:
     redis = open_redis(
         settings.events_redis_url.get_secret_value(), timeout=settings.events_timeout
     )
-    publisher = EventPublisher(redis)
+    publisher = EventPublisher(redis, reserve=settings.events_reserve)
     threads = settings.model_threads or available_cores()
     async with httpx.AsyncClient(timeout=2.0) as http:
         with ThreadPoolExecutor(threads, thread_name_prefix="model") as executor:
@@ -75,14 +78,21 @@ async def serve(settings: Settings) -> None:
             serve_metrics(settings.metrics_address)
             async with server:
                 await server.set_serving(True)
+
+                async def tell(recording: bool) -> None:
+                    # The server as such goes on serving: what it refuses, it refuses with a reason.
+                    serving = recording or settings.when_unlogged == "serve_unlogged"
+                    await server.set_serving(serving, service=SERVICE)
+
                 await run_until_stopped(
+                    every(_STREAM_INTERVAL, StreamAvailability(publisher, tell).look),
                     announce(
                         repository,
                         publisher,
                         stream=settings.deployments_stream,
                         instance=settings.instance,
                         new_id=new_id,
-                    )
+                    ),
                 )
     await redis.aclose()
     tracer_provider.shutdown()

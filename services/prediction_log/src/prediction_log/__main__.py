@@ -89,7 +89,7 @@ async def serve(settings: Settings) -> None:
     )
     queries = PredictionQueries(reading)
     history = FeedbackQueries(reading)
-    publisher = EventPublisher(redis)
+    publisher = EventPublisher(redis, reserve=settings.events_reserve)
     audit = AuditFacts(publisher, settings.audit_stream, new_id)
     servicer = PredictionLogServicer(
         queries,

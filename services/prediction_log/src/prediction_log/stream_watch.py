@@ -9,7 +9,7 @@ from prometheus_client import Gauge
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from servicekit.event_stream import entry_order, trim_consumed
+from servicekit.stream_groups import entry_order, trim_consumed
 
 _log = structlog.get_logger(__name__)
 
@@ -48,7 +48,7 @@ class StreamWatch:
         """Trims what every group has consumed and measures what waits."""
         try:
             for stream in self._streams:
-                await trim_consumed(self._redis, stream)
+                await trim_consumed(self._redis, stream, self._group)
                 await self._measure(stream)
         except (RedisError, OSError) as error:
             if not self._away:
