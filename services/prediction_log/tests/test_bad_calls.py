@@ -15,8 +15,8 @@ from google.protobuf.message import DecodeError, Message
 from grpc.aio import AioRpcError
 from grpc_status import rpc_status
 
-from prediction_log.event_decoding import decode_prediction
-from prediction_log.grpc_api import SCOPES
+from prediction_log import grpc_api, privacy_grpc_api
+from prediction_log.event_decoding import decode_audit, decode_prediction
 from servicekit import request_context
 from servicekit.errors import InvalidInput, ServiceError
 from servicekit.grpc_errors import code_of, from_rpc_error
@@ -26,6 +26,7 @@ from weir.predictions.v1 import predictions_pb2 as pb
 
 from .mutations import UNKNOWN_FIELDS, Mutations
 
+SCOPES = grpc_api.SCOPES | privacy_grpc_api.SCOPES
 SEED = 20_261_121
 WORKERS = 8
 TABLES = ("prediction_logs", "feedback", "prediction_rollups", "prediction_rollup_labels")
@@ -102,10 +103,11 @@ class Requests:
             data = self._valid[kind.full_name].SerializeToString()
         return data if number % 3 == 1 else self._mutations.broken(data)
 
-    async def send(self, number: int, one: Callable[[str, bytes, bool], Any]) -> None:
+    async def send(
+        self, number: int, paths: list[str], one: Callable[[str, bytes, bool], Any]
+    ) -> None:
         """Hands `number` requests to `one`, some at a time."""
         waiting = iter(range(number))
-        paths = list(METHODS)
 
         async def work() -> None:
             for index in waiting:
@@ -132,6 +134,7 @@ async def unharmed(log: Any, requests: Requests, written: Any) -> AsyncIterator[
     assert [await log.count(table) for table in TABLES] == before
     await written()
     await written("weir:predictions:0", decode_prediction)
+    await written("weir:audit", decode_audit)
     assert await log.rows("SELECT reason FROM dead_letters") == []
 
 
@@ -146,7 +149,7 @@ async def test_two_thousand_bad_calls_get_typed_answers(raw: Raw, requests: Requ
         if error is not None and (code not in TYPED or rpc_status.from_call(error) is None):
             faults.append(f"{path} {code.name} {error.details()!r} {data[:200].hex()}")
 
-    await requests.send(2000, one)
+    await requests.send(2000, list(METHODS), one)
     assert faults == []
     # They get past the parser, and past the checks.
     for path in METHODS:
@@ -184,7 +187,7 @@ async def test_eight_thousand_more_raise_nothing_but_service_errors(
         else:
             outcomes["answered"] += 1
 
-    await requests.send(8000, one)
+    await requests.send(8000, list(grpc_api.SCOPES), one)
     reached = {"malformed", "answered", "INVALID_REQUEST", "PREDICTION_NOT_FOUND"}
     assert all(outcomes[outcome] > 20 for outcome in reached), outcomes
     assert faults == []

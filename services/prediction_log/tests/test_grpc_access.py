@@ -7,7 +7,6 @@ from typing import Any
 
 import pytest
 
-from prediction_log.grpc_api import SCOPES, PredictionLogServicer
 from servicekit.errors import (
     DeadlineExceeded,
     InvalidInput,
@@ -18,7 +17,6 @@ from servicekit.errors import (
 )
 from servicekit.identifiers import new_id
 from testkit.issuer import FakeIssuer
-from weir.predictions.v1 import predictions_pb2
 from weir.predictions.v1 import predictions_pb2 as pb
 
 Call = Callable[..., Any]
@@ -95,16 +93,6 @@ async def test_each_method_needs_its_scope(call: Call, issuer: FakeIssuer) -> No
         await call(feedback, token=issuer.token("predictions:read"))
     with pytest.raises(PermissionDenied, match="predictions:write"):
         await call(iter([]), token=issuer.token("predictions:read", "feedback:write", "delegate"))
-
-
-def test_every_method_has_a_scope() -> None:
-    service = predictions_pb2.DESCRIPTOR.services_by_name["PredictionLogService"]
-    implemented = {
-        f"/{service.full_name}/{method.name}"
-        for method in service.methods
-        if method.name in vars(PredictionLogServicer)
-    }
-    assert implemented <= set(SCOPES)
 
 
 async def test_query_that_takes_too_long_is_ended(
