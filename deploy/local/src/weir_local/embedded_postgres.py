@@ -8,6 +8,7 @@ searched (`o+x`, never to be listed) where they lack it: below /root that is /ro
 
 import os
 import pwd
+import re
 import shutil
 import signal
 import socket
@@ -41,7 +42,12 @@ def postgres_url(socket_directory: Path, database: str = "postgres") -> str:
 
 
 def postgres_process(
-    data: Path, socket_directory: Path, log_file: Path, *, durable: bool = True
+    data: Path,
+    socket_directory: Path,
+    log_file: Path,
+    *,
+    durable: bool = True,
+    programs: Path = _PROGRAMS,
 ) -> ProcessSpec:
     """A PostgreSQL server; makes its data directory at the first time (one to five seconds).
 
@@ -49,6 +55,7 @@ def postgres_process(
 
     Args:
         durable: what is committed outlives the machine's crash; without it, only the server's.
+        programs: directory with `postgres` and `initdb`, of PostgreSQL 15 or later.
 
     Raises:
         OSError: a directory or the system user cannot be made.
@@ -57,7 +64,7 @@ def postgres_process(
     user = _server_user()
     _make_owned(socket_directory, user)
     if not data.exists():
-        _make_cluster(data, user, durable=durable)
+        _make_cluster(data, user, programs, durable=durable)
 
     def prepare() -> None:
         _forget_lost_postmaster(data)
@@ -68,7 +75,7 @@ def postgres_process(
     return ProcessSpec(
         name="postgres",
         command=[
-            str(_PROGRAMS / "postgres"),
+            str(programs / "postgres"),
             *("-D", str(data.resolve())),
             *("-k", str(socket_directory.resolve()), "-p", str(_PORT)),
             *("-c", "listen_addresses="),
@@ -100,23 +107,31 @@ def _server_user() -> str | None:
     return _USER
 
 
-def _make_cluster(data: Path, user: str | None, *, durable: bool) -> None:
+def _make_cluster(data: Path, user: str | None, programs: Path, *, durable: bool) -> None:
     """Makes it beside and moves it: what an interrupted start left is never taken for a cluster."""
     unfinished = data.with_name(f"{data.name}.unfinished")
     if unfinished.exists():
         shutil.rmtree(unfinished)
     _make_owned(unfinished, user)
     failure = _run(
-        str(_PROGRAMS / "initdb"),
+        str(programs / "initdb"),
         *("-D", str(unfinished.resolve()), "-U", "postgres", "--auth=trust", "--encoding=UTF8"),
         # The same order of strings everywhere, whatever the machine's language is.
-        *("--locale=C", "--locale-provider=builtin", "--builtin-locale=C.UTF-8"),
+        *_locale(programs),
         *(() if durable else ("--no-sync",)),
         user=user,
     )
     if failure:
         raise RuntimeError(f"cannot make the PostgreSQL cluster: {failure}")
     unfinished.rename(data)
+
+
+def _locale(programs: Path) -> list[str]:
+    told = run_to_end([str(programs / "postgres"), "--version"]).stdout
+    version = re.search(r"\d+", told)
+    newer = version is not None and int(version[0]) >= 17
+    builtin = ["--locale-provider=builtin", "--builtin-locale=C.UTF-8"]
+    return ["--locale=C", *(builtin if newer else [])]
 
 
 def _run(*command: str, user: str | None = None) -> str:

@@ -1,6 +1,7 @@
 """Real PostgreSQL and Redis servers for tests, from the wheels that `make run` uses."""
 
 import asyncio
+import os
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -75,10 +76,18 @@ class PostgresStore(Store):
 
 @contextmanager
 def running_postgres(directory: Path) -> Iterator[PostgresStore]:
-    """A PostgreSQL of its own in `directory`."""
+    """A PostgreSQL of its own in `directory`: the wheel's, or that of WEIR_TEST_POSTGRES.
+
+    The variable names a directory with `postgres` and `initdb`: the tests with another version.
+    """
     socket_directory = directory / "run"
+    other = os.environ.get("WEIR_TEST_POSTGRES")
     spec = postgres_process(
-        directory / "data", socket_directory, directory / "postgres.log", durable=False
+        directory / "data",
+        socket_directory,
+        directory / "postgres.log",
+        durable=False,
+        **({"programs": Path(other)} if other else {}),
     )
     yield from _running(PostgresStore(spec, socket_directory))
 
