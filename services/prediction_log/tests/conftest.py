@@ -182,10 +182,22 @@ def keys(key_directory: Path) -> PrivacyKeys:
 
 
 @pytest.fixture(scope="session")
-def migrated_url(postgres_server: PostgresStore) -> str:
+def migrated_template(postgres_server: PostgresStore) -> str:
+    """A database to copy; nobody connects to it."""
     url = postgres_server.create_database()
     asyncio.run(upgrade(database_url(url), wait=10))
     return url
+
+
+@pytest.fixture(scope="session")
+def migrated_url(postgres_server: PostgresStore, migrated_template: str) -> str:
+    return postgres_server.create_database(like=migrated_template)
+
+
+@pytest.fixture
+def migrated_copy(postgres_server: PostgresStore, migrated_template: str) -> str:
+    """A database of the test's own."""
+    return postgres_server.create_database(like=migrated_template)
 
 
 @pytest_asyncio.fixture

@@ -9,9 +9,7 @@ from uuid import UUID
 import pytest
 from structlog.testing import capture_logs
 
-from prediction_log.database import database_url
 from prediction_log.event_decoding import decode_prediction
-from prediction_log.migrate import upgrade
 from prediction_log.partitions import first_id_at, keep_partitions, make_partitions, months_from
 from prediction_log.retention_classes import RetentionClasses, UnknownClassWatch
 from prediction_log.settings import RetentionSettings
@@ -30,9 +28,8 @@ def url(postgres_server: PostgresStore) -> str:
 
 
 @pytest.fixture
-def migrated(url: str) -> str:
-    asyncio.run(upgrade(database_url(url), wait=10))
-    return url
+def migrated(migrated_copy: str) -> str:
+    return migrated_copy
 
 
 def id_at(moment: datetime) -> UUID:

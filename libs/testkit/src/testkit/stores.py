@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TypeVar
+from urllib.parse import urlsplit
 from uuid import uuid4
 
 import asyncpg
@@ -58,10 +59,15 @@ class PostgresStore(Store):
         super().__init__(spec, postgres_url(socket_directory))
         self._socket_directory = socket_directory
 
-    def create_database(self) -> str:
-        """A new empty database; returns its URL for SQLAlchemy with asyncpg."""
+    def create_database(self, like: str = "") -> str:
+        """A new database; returns its URL for SQLAlchemy with asyncpg.
+
+        Args:
+            like: URL of one to copy, that nobody is connected to; without it the new one is empty.
+        """
         name = f"test_{uuid4().hex}"
-        asyncio.run(self._execute(f'CREATE DATABASE "{name}"'))
+        template = urlsplit(like).path.removeprefix("/") or "template1"
+        asyncio.run(self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
         return postgres_url(self._socket_directory, name)
 
     async def _execute(self, statement: str) -> None:

@@ -46,7 +46,10 @@ from prediction_log.privacy_keys import PrivacyKeys, load_privacy_keys
 from prediction_log.private_parts import PrivateParts
 from prediction_log.record_store import RecordStore, record_writers
 from prediction_log.recorder import Recorder
+from prediction_log.retention import Retention
 from prediction_log.retention_classes import UnknownClassWatch
+from prediction_log.retention_command import add_retention_command
+from prediction_log.retention_store import RetentionStore
 from prediction_log.schema_watch import SchemaWatch
 from prediction_log.settings import DatabaseSettings, Settings
 from prediction_log.stream_watch import StreamWatch
@@ -65,9 +68,9 @@ _log = structlog.get_logger(__name__)
 _NAME = "prediction_log"
 _MIGRATE_WAIT = 30.0
 _ISSUER_TIMEOUT = 2.0
-_CHORES = 5
-"""Connections for looking at the schema, making partitions, signing the audit trail, and taking and
-carrying out erasures."""
+_CHORES = 6
+"""Connections for looking at the schema, partitions, retention, signing the audit trail, and taking
+and carrying out erasures."""
 _AUDIT_LOOK_INTERVAL = 5.0
 
 
@@ -185,8 +188,18 @@ def _work(
         await watch.ready.wait()
         await every(settings.partition_interval, look_after_partitions)
 
+    async def keep_retention() -> None:
+        await partitioned.wait()
+        retention = Retention(
+            RetentionStore(database, settings.retention_batch),
+            settings.classes(),
+            settings.dead_letter_days,
+        )
+        await every(settings.retention_interval, retention.look)
+
     return [
         keep_partitions_made(),
+        keep_retention(),
         every(settings.trim_interval, stream_watch.look),
         *(consume(stream, decode) for stream, decode in decoders.items()),
     ]
@@ -280,6 +293,7 @@ def main() -> int:
         command.set_defaults(run=key_commands.run, command=name)
     add_audit_commands(commands)
     add_dead_letter_commands(commands, _decoders)
+    add_retention_command(commands)
     arguments = parser.parse_args()
     code: int = arguments.run(arguments)
     return code

@@ -46,6 +46,17 @@ class RetentionSettings(DatabaseSettings):
         "retention_classes.",
     )
 
+    dead_letter_days: int = Field(
+        default=90, ge=1, description="Days that dead letters are kept, replayed or not."
+    )
+    retention_batch: int = Field(
+        default=5000,
+        ge=1,
+        le=100_000,
+        description="Most rows that retention deletes in one transaction, where it cannot drop a "
+        "month as a whole.",
+    )
+
     @model_validator(mode="after")
     def _classes_are_possible(self) -> Self:
         self.classes()
@@ -149,6 +160,12 @@ class Settings(
     )
     partition_interval: float = Field(
         default=3600.0, gt=0, description="Seconds between two looks for missing partitions."
+    )
+    retention_interval: float = Field(
+        default=3600.0,
+        gt=0,
+        description="Seconds between two looks for predictions and dead letters whose time is "
+        "over.",
     )
     batch_size: int = Field(
         default=500, ge=1, le=10_000, description="Most events of a stream in one transaction."

@@ -1,0 +1,75 @@
+"""`retention`: shows what would go, or lets it go."""
+
+import argparse
+import sys
+from collections.abc import Sequence
+
+from prediction_log.database import Database, database_url
+from prediction_log.domain import LogStoreUnavailable, QueryTooSlow
+from prediction_log.retention import Retention
+from prediction_log.retention_plan import Expired
+from prediction_log.retention_store import RetentionStore
+from prediction_log.settings import RetentionSettings
+from servicekit.startup import run_service
+
+_STATEMENT_TIMEOUT = 60.0
+_CONNECT_TIMEOUT = 5.0
+_LEFT = 2
+
+
+def add_retention_command(
+    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
+) -> None:
+    """Adds the command's arguments."""
+    command = commands.add_parser(
+        "retention",
+        help="show, or drop, the predictions whose time is over",
+        description="Predictions go by whole months, when the days of their retention class have "
+        "passed since the end of the month. The service does it by itself; this shows what it "
+        "would do, or does it now. Exit code 0: done; 1: it could not; 2: something is in use "
+        "and stays for the next time.",
+    )
+    choice = command.add_mutually_exclusive_group()
+    choice.add_argument("--dry-run", action="store_true", help="only show; the default")
+    choice.add_argument("--apply", action="store_true", help="drop and delete")
+    command.set_defaults(run=run_retention)
+
+
+def run_retention(arguments: argparse.Namespace) -> int:
+    """Runs the command; returns the process's exit code."""
+    left = 0
+
+    async def run(settings: RetentionSettings) -> None:
+        nonlocal left
+        database = Database(
+            database_url(settings.database_url.get_secret_value()),
+            pool_size=1,
+            pool_timeout=_CONNECT_TIMEOUT,
+            connect_timeout=_CONNECT_TIMEOUT,
+            statement_timeout=_STATEMENT_TIMEOUT,
+            # It may be behind a PgBouncer.
+            statement_cache_size=0,
+        )
+        store = RetentionStore(database, settings.retention_batch)
+        retention = Retention(store, settings.classes(), settings.dead_letter_days)
+        try:
+            sys.stdout.write(_described(await retention.plan()))
+            if arguments.apply:
+                left = await retention.apply()
+        finally:
+            await database.close()
+
+    expected = (LogStoreUnavailable, QueryTooSlow)
+    failed = run_service("prediction_log", RetentionSettings, run, expected=expected)
+    return failed or (_LEFT if left else 0)
+
+
+def _described(plan: Sequence[Expired]) -> str:
+    if not plan:
+        return "No month of predictions is over its time.\n"
+    lines = [
+        f"{table.table}  ended {table.month_end:%Y-%m-%d}  about {table.rows} rows  "
+        f"{table.size / 2**20:.1f} MiB"
+        for table in plan
+    ]
+    return "\n".join(lines) + "\n"
