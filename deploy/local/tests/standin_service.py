@@ -44,6 +44,9 @@ def command(arguments: list[str]) -> None:
             Path(options["--clients-file"]).write_text("clients")
             Path(options["--pepper-file"]).write_text("pepper")
             sys.stdout.write(json.dumps({"client_id": "demo", "client_secret": "s3cret"}))
+        case "create-keys":
+            Path(options["--directory"]).mkdir(parents=True)
+            Path(options["--directory"], "master-keys.json").write_text("keys")
         case "migrate":
             print("migrated", os.environ["WEIR_DATABASE_URL"])
 

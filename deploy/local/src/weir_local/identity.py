@@ -1,4 +1,4 @@
-"""The signing key and the demo client, made at the first start with the gateway's commands."""
+"""The keys and the demo client, made at the first start with the services' own commands."""
 
 import json
 import sys
@@ -14,6 +14,8 @@ _SCOPES = (
     "models:read",
     "predictions:read",
     "predictions:write",
+    "inputs:read",
+    "privacy:erase",
     "feedback:write",
     "drift:read",
 )
@@ -27,7 +29,7 @@ class IdentityError(Exception):
 
 
 class Identity:
-    """Files that the gateway reads."""
+    """Files that the gateway, inference and the prediction log read."""
 
     def __init__(self, home: Home) -> None:
         # A directory of their own: the gateway locks the directory of the clients file when it
@@ -35,19 +37,27 @@ class Identity:
         self.signing_key = home.identity / "signing-key.pem"
         self.clients = home.identity / "clients.yaml"
         self.pepper = home.identity / "pepper"
+        self.log_keys = home.identity / "log-keys"
+        self.input_sealing_key = self.log_keys / "input-sealing-key.pem"
+        self.input_sealing_private_key = self.log_keys / "input-sealing-private-key.pem"
+        self.master_keys = self.log_keys / "master-keys.json"
+        self.subject_secret = self.log_keys / "subject-secret"
 
 
 def ensure_identity(home: Home, address: str) -> Identity:
     """Makes what is missing, and tells the client where tokens are given out at this start.
 
     Raises:
-        IdentityError: the gateway's command failed.
+        IdentityError: a command failed.
         OSError: a file cannot be written.
     """
     home.identity.mkdir(exist_ok=True, mode=0o700)
     identity = Identity(home)
     if not identity.signing_key.exists():
-        _gateway("create-signing-key", "--output", str(identity.signing_key))
+        _run("gateway", "create-signing-key", "--output", str(identity.signing_key))
+    if not identity.master_keys.exists():
+        # The last that it makes: where that is missing, others may be.
+        _run("prediction_log", "create-keys", "--directory", str(identity.log_keys))
     client = _read_client(home.client_file)
     if client is None or not identity.clients.exists():
         client = _create_client(identity)
@@ -72,7 +82,8 @@ def _read_client(file: Path) -> dict[str, Any] | None:
 
 def _create_client(identity: Identity) -> dict[str, Any]:
     scopes = [argument for scope in _SCOPES for argument in ("--scope", scope)]
-    output = _gateway(
+    output = _run(
+        "gateway",
         "create-client",
         *("--clients-file", str(identity.clients), "--pepper-file", str(identity.pepper)),
         *("--client-id", CLIENT_ID, "--tenant", CLIENT_ID, *scopes),
@@ -84,9 +95,9 @@ def _create_client(identity: Identity) -> dict[str, Any]:
     return client
 
 
-def _gateway(*arguments: str) -> str:
-    done = run_to_end([sys.executable, "-P", "-m", "gateway", *arguments])
+def _run(program: str, *arguments: str) -> str:
+    done = run_to_end([sys.executable, "-P", "-m", program, *arguments])
     if done.returncode != 0:
         reason = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-        raise IdentityError(f"gateway {arguments[0]} failed: {''.join(reason)}")
+        raise IdentityError(f"{program} {arguments[0]} failed: {''.join(reason)}")
     return done.stdout

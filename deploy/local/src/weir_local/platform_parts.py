@@ -92,6 +92,12 @@ def service_parts(
         **_without_proxy(os.environ),
     }
     database = {"WEIR_DATABASE_URL": endpoints.postgres}
+    sealing = {"WEIR_INPUT_SEALING_KEY_FILE": str(identity.input_sealing_key)}
+    log_keys = {
+        "WEIR_INPUT_SEALING_PRIVATE_KEY_FILE": str(identity.input_sealing_private_key),
+        "WEIR_MASTER_KEYS_FILE": str(identity.master_keys),
+        "WEIR_SUBJECT_SECRET_FILE": str(identity.subject_secret),
+    }
 
     def service(name: str, address: str, environment: Mapping[str, str]) -> ProcessSpec:
         return ProcessSpec(
@@ -129,12 +135,12 @@ def service_parts(
         environment={**shared, **database},
     )
     return [
-        Part(service("inference", endpoints.inference, {}), stage=_SERVICES),
+        Part(service("inference", endpoints.inference, sealing), stage=_SERVICES),
         Part(migration, stage=_SERVICES, needs=("postgres",), once=True),
         Part(
             # It waits for its schema by itself; started after the migrations, it would be the one
             # that all the others wait for.
-            service("prediction_log", endpoints.prediction_log, database),
+            service("prediction_log", endpoints.prediction_log, database | log_keys),
             stage=_SERVICES,
         ),
         Part(service("drift", endpoints.drift, {}), stage=_SERVICES),

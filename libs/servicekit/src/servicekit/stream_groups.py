@@ -32,7 +32,9 @@ async def trim_consumed(redis: Redis, stream: str, group: str) -> int:
             milliseconds, sequence = entry_order(last_delivered)
             needed.append(f"{milliseconds}-{sequence + 1}")
     oldest = min(needed, key=entry_order)
-    return int(await redis.xtrim(stream, minid=oldest, approximate=True))
+    # Exactly: approximately would keep up to a hundred entries until others come, and with them
+    # what they say about people.
+    return int(await redis.xtrim(stream, minid=oldest, approximate=False))
 
 
 async def groups_of(redis: Redis, stream: str) -> dict[str, str]:

@@ -23,7 +23,7 @@ from prediction_log.erasures import COLUMNS
 from prediction_log.event_decoding import ID_TIME_TOLERANCE
 from prediction_log.partitions import first_id_at
 from prediction_log.tables import ERASURES, PREDICTION_LOGS
-from servicekit.event_stream import entry_order
+from servicekit.stream_groups import entry_order
 
 _log = structlog.get_logger(__name__)
 _E = ERASURES.c
