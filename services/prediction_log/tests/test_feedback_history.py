@@ -268,3 +268,22 @@ async def test_accuracy_of_each_version_follows_the_latest_opinions(
     await written()
     assert (await accuracy("1"), await accuracy("2")) == (1, 1)
     assert len(await listed(call, old[0])) == 3
+
+
+async def test_latest_of_very_many_is_found_by_the_index_alone(
+    log: Any, facts: Any, call: Call
+) -> None:
+    fact = facts.prediction()
+    await log.recorder().record(facts.events(fact))
+    opinions = [facts.feedback(fact, score=0.5) for _ in range(3000)]
+    await log.recorder(decode_feedback).record(facts.events(*opinions))
+    await log.execute("ANALYZE feedback")
+    plan = await log.rows(
+        "EXPLAIN (ANALYZE, COSTS OFF) SELECT id FROM feedback WHERE tenant = :tenant "
+        "AND prediction_id = :about ORDER BY given_at DESC, id DESC LIMIT 1",
+        tenant="tenant-1",
+        about=UUID(fact.prediction_id),
+    )
+    text = "\n".join(line["QUERY PLAN"] for line in plan)
+    assert "ix_feedback_tenant_prediction_id_given_at_id" in text
+    assert "Sort" not in text

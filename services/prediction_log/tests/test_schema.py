@@ -14,6 +14,7 @@ from alembic.migration import MigrationContext
 from sqlalchemy import Connection
 
 from prediction_log.database import database_url
+from prediction_log.event_decoding import decode_feedback
 from prediction_log.migrate import DatabaseAway, downgrade, upgrade
 from prediction_log.partitions import make_partitions
 from prediction_log.tables import METADATA
@@ -85,6 +86,26 @@ async def test_downgrade_keeps_the_predictions_until_the_first_revision(
     assert remaining == [{"tablename": "alembic_version"}]
     await upgrade(address, wait=1)
     assert await log.count("prediction_logs") == 0
+
+
+async def test_index_of_feedback_is_exchanged_with_rows_in_the_table(
+    migrated: str, open_log: OpenLog, facts: Any
+) -> None:
+    log = open_log(migrated)
+    opinions = [facts.feedback(facts.prediction(), score=0.5) for _ in range(20)]
+    await log.recorder(decode_feedback).record(facts.events(*opinions))
+
+    async def columns() -> list[str]:
+        rows = await log.rows("SELECT indexdef FROM pg_indexes WHERE tablename = 'feedback'")
+        return sorted(row["indexdef"].partition("(")[2] for row in rows)
+
+    before = await columns()
+    assert "tenant, prediction_id, given_at, id)" in before
+    await downgrade(database_url(migrated), wait=1, revision="0011")
+    assert "tenant, prediction_id, id)" in await columns()
+    await upgrade(database_url(migrated), wait=1)
+    assert await columns() == before
+    assert await log.count("feedback") == 20
 
 
 def migrate_command(url: str, directory: Path) -> subprocess.Popen[str]:

@@ -114,7 +114,7 @@ FEEDBACK = Table(
     Column("comment", String(MAX_COMMENT)),
     _recorded_at(),
     # The latest feedback of a prediction is the last entry under its key.
-    Index(None, "tenant", "prediction_id", "id"),
+    Index(None, "tenant", "prediction_id", "given_at", "id"),
 )
 
 DEAD_LETTERS = Table(
