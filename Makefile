@@ -20,6 +20,15 @@ run: python ## Start the whole platform on http://127.0.0.1:8080 (WEIR_PORT, WEI
 status: python ## Say which processes of the running platform are up
 	@.venv/bin/python -m weir_local status
 
+backup: python ## Save the log's database into one proven file: FILE=; the platform may run
+	@$(ENVIRONMENTS) sync run
+	@.venv/bin/python -m weir_local backup $(if $(FILE),"$(FILE)")
+
+restore: python ## Restore what backup wrote: FILE=; ARGS=--force puts a database aside
+	@test -n "$(FILE)" || { echo "Which backup? make restore FILE=…"; exit 1; }
+	@$(ENVIRONMENTS) sync run
+	@.venv/bin/python -m weir_local restore "$(FILE)" $(ARGS)
+
 trace: python ## Show the newest prediction's trace, or that of ID=X-Trace-ID
 	@.venv/bin/python -m weir_local trace $(ID)
 

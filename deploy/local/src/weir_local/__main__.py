@@ -12,6 +12,7 @@ from typing import Annotated
 import typer
 from rich.console import Console
 
+from weir_local.backup_commands import backup, restore
 from weir_local.home import (
     Home,
     HomeError,
@@ -21,6 +22,7 @@ from weir_local.home import (
     write_json,
 )
 from weir_local.identity import IdentityError, ensure_identity
+from weir_local.options import HomeOption
 from weir_local.platform_parts import Endpoints, endpoints_of, service_parts, store_parts
 from weir_local.probes import read_health, why_port_is_taken
 from weir_local.processes import end_leftovers, read_processes, write_processes
@@ -40,9 +42,8 @@ _KILLED = 130
 _MODELS = Path(__file__).parents[3] / "models"
 
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
-HomeOption = Annotated[
-    Path, typer.Option(envvar="WEIR_HOME", help="Directory that holds all state.")
-]
+app.command()(backup)
+app.command()(restore)
 
 
 @app.command()

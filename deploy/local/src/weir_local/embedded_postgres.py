@@ -41,6 +41,11 @@ def postgres_url(socket_directory: Path, database: str = "postgres") -> str:
     return f"postgresql+asyncpg://postgres@/{database}?host={quote(str(socket_directory))}"
 
 
+def client_program(name: str) -> Path:
+    """A program of the server's own version, for example pg_dump."""
+    return _PROGRAMS / name
+
+
 def postgres_process(
     data: Path,
     socket_directory: Path,

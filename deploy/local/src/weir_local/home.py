@@ -36,7 +36,7 @@ class Home:
         self.redis_events = path / "redis-events"
         self.redis_quota = path / "redis-quota"
         self.postgres = path / "postgres"
-        self.identity = path / "identity"
+        self.identity = identity_directory(path)
         self.client_file = path / "client.json"
         self.endpoints_file = path / "endpoints.json"
         self.trace_file = trace_file(path)
@@ -62,6 +62,11 @@ def processes_file(home: Path) -> Path:
 def trace_file(home: Path) -> Path:
     """Where a platform's finished spans are."""
     return home / "traces.jsonl"
+
+
+def identity_directory(home: Path) -> Path:
+    """Where the keys, the clients and the pepper are."""
+    return home / "identity"
 
 
 @contextmanager
@@ -97,17 +102,23 @@ def _lock(descriptor: int, path: Path) -> None:
         raise HomeError(f"already running in {path}: stop it, or set WEIR_HOME") from None
 
 
-def _make_socket_directory(home: Path) -> Path:
-    """An empty directory for sockets whose path every program takes."""
-    run = home / "run"
-    run.mkdir(exist_ok=True, mode=0o700)
-    sockets = run / "sockets"
-    if not _fits(sockets):
+def socket_directory_of(home: Path) -> Path:
+    """Where a platform has its sockets while it runs; every program takes that path."""
+    home = home.resolve()
+    sockets = home / "run" / "sockets"
+    if not fits_sockets(sockets):
         # The same name at every start, so that a crash leaves no second one.
         name = f"weir-{hashlib.sha256(os.fsencode(home)).hexdigest()[:16]}"
         sockets = Path(tempfile.gettempdir()).resolve() / name
-        if not _fits(sockets):
-            sockets = Path("/tmp") / name  # noqa: S108 - private, see below
+        if not fits_sockets(sockets):
+            sockets = Path("/tmp") / name  # noqa: S108 - made private before it is used
+    return sockets
+
+
+def _make_socket_directory(home: Path) -> Path:
+    """An empty directory for sockets."""
+    (home / "run").mkdir(exist_ok=True, mode=0o700)
+    sockets = socket_directory_of(home)
     _remove_own(sockets)
     # Fails where another user put something of that name, as it must.
     sockets.mkdir(mode=0o700)
@@ -121,7 +132,8 @@ def _remove_own(directory: Path) -> None:
             shutil.rmtree(directory)
 
 
-def _fits(directory: Path) -> bool:
+def fits_sockets(directory: Path) -> bool:
+    """Whether every program takes the paths of sockets in a directory."""
     longest = str(directory / _LONGEST_SOCKET_NAME)
     return bool(_PLAIN_PATH.fullmatch(longest)) and len(longest) <= _LONGEST_SOCKET_PATH
 

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from weir_local.home import Home, write_json
+from weir_local.home import Home, identity_directory, write_json
 from weir_local.process import run_to_end
 
 CLIENT_ID = "demo"
@@ -42,6 +42,7 @@ class Identity:
         self.input_sealing_private_key = self.log_keys / "input-sealing-private-key.pem"
         self.master_keys = self.log_keys / "master-keys.json"
         self.subject_secret = self.log_keys / "subject-secret"
+        self.audit_signing_key = self.log_keys / "audit-signing-key.pem"
 
 
 def ensure_identity(home: Home, address: str) -> Identity:
@@ -70,6 +71,11 @@ def ensure_identity(home: Home, address: str) -> Identity:
         },
     )
     return identity
+
+
+def audit_public_key(home: Path) -> Path:
+    """The key that checkpoints of the audit trail are checked with."""
+    return identity_directory(home) / "log-keys" / "audit-public-key.pem"
 
 
 def _read_client(file: Path) -> dict[str, Any] | None:

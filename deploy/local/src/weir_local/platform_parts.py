@@ -97,6 +97,7 @@ def service_parts(
         "WEIR_INPUT_SEALING_PRIVATE_KEY_FILE": str(identity.input_sealing_private_key),
         "WEIR_MASTER_KEYS_FILE": str(identity.master_keys),
         "WEIR_SUBJECT_SECRET_FILE": str(identity.subject_secret),
+        "WEIR_AUDIT_SIGNING_KEY_FILE": str(identity.audit_signing_key),
     }
 
     def service(name: str, address: str, environment: Mapping[str, str]) -> ProcessSpec:

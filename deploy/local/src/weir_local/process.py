@@ -105,15 +105,22 @@ class ManagedProcess:
 
 
 def run_to_end(
-    command: Sequence[str], *, user: str | None = None
+    command: Sequence[str],
+    *,
+    user: str | None = None,
+    environment: Mapping[str, str] | None = None,
 ) -> subprocess.CompletedProcess[str]:
     """Runs a short program to its end, out of reach of a terminal's Ctrl-C, with its output kept.
+
+    Args:
+        environment: added to this process's own.
 
     Raises:
         OSError: it cannot be started.
     """
     return subprocess.run(
         _launch(command, signal.SIGKILL, user),
+        env={**os.environ, **(environment or {})},
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,

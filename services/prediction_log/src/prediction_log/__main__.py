@@ -52,6 +52,7 @@ from prediction_log.retention_command import add_retention_command
 from prediction_log.retention_store import RetentionStore
 from prediction_log.schema_watch import SchemaWatch
 from prediction_log.settings import DatabaseSettings, Settings
+from prediction_log.stream_rewind import add_rewind_command
 from prediction_log.stream_watch import StreamWatch
 from servicekit.access_tokens import AccessTokenVerifier, RemoteKeySource
 from servicekit.event_stream import EventConsumer, EventPublisher
@@ -294,6 +295,7 @@ def main() -> int:
     add_audit_commands(commands)
     add_dead_letter_commands(commands, _decoders)
     add_retention_command(commands)
+    add_rewind_command(commands, _decoders)
     arguments = parser.parse_args()
     code: int = arguments.run(arguments)
     return code
