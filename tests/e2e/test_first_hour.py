@@ -99,6 +99,28 @@ def test_feedback_is_kept_and_counts_in_the_statistics(api: httpx.Client) -> Non
     assert stats["predictions"] >= stats["labelled"]
 
 
+def test_feedback_that_is_sent_again_counts_once_and_history_stays(api: httpx.Client) -> None:
+    prediction = api.post("/predict", json={"text": "Worse than I hoped."}).json()
+    logged(api, prediction["prediction_id"])
+    path = f"/v1/predictions/{prediction['prediction_id']}/feedback"
+    key = {"Idempotency-Key": '"8e03978e-40d5-43dd-bc93"'}
+    first, again = (
+        api.post(path, json={"correct_label": "negative"}, headers=key).json() for _ in range(2)
+    )
+    assert first == again
+    wait_until(lambda: api.get(path).json()["feedback"], "feedback", within=5.0)
+    other = api.post(path, json={"correct_label": "positive"}, headers=key)
+    assert (other.status_code, other.json()["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+    second = api.post(path, json={"correct_label": "positive", "comment": "Irony?"}).json()
+    wait_until(lambda: len(api.get(path).json()["feedback"]) == 2, "feedback", within=5.0)
+    history = api.get(path).json()
+    assert [each["feedback_id"] for each in history["feedback"]] == [
+        second["feedback_id"],
+        first["feedback_id"],
+    ]
+    assert history["next_cursor"] is None
+
+
 def test_list_is_newest_first_and_pages_meet(api: httpx.Client) -> None:
     for number in range(5):
         last = api.post("/predict", json={"text": f"Number {number} is the best."}).json()
