@@ -5,6 +5,7 @@ import signal
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+from typing import Any
 
 import pytest
 from google.protobuf.wrappers_pb2 import StringValue
@@ -161,17 +162,37 @@ async def test_batch_of_a_dead_member_is_claimed(redis: Redis) -> None:
     assert collector.values == ["one"]
 
 
-async def test_trimming_keeps_what_any_group_still_needs(redis: Redis) -> None:
+async def test_trimming_drops_exactly_what_every_group_has_acknowledged(redis: Redis) -> None:
     collector = Collector()
     slow, fast = consumer(redis, group="slow"), consumer(redis, group="fast")
     await publish(redis, *map(str, range(300)))
     await slow.consume_once(Collector())
     await publish(redis, *map(str, range(300, 600)))
     await drain(fast, Collector())
-    await trim_consumed(redis, STREAM, "fast")
+    assert await trim_consumed(redis, STREAM, "fast") == 300
     assert await redis.xlen(STREAM) == 300
     await drain(slow, collector)
     assert collector.values == [str(number) for number in range(300, 600)]
+    assert await trim_consumed(redis, STREAM, "fast") == 300
+    assert await redis.xlen(STREAM) == 0
+
+
+async def test_trimming_keeps_what_was_handed_out_and_not_acknowledged(redis: Redis) -> None:
+    await publish(redis, "one", "two", "three")
+    ((_, entries),) = await pending_in_the_middle(redis)
+    assert await trim_consumed(redis, STREAM, "g") == 1
+    remaining = await redis.xrange(STREAM)
+    assert [entry_id for entry_id, _ in remaining] == [entry_id for entry_id, _ in entries[1:]]
+
+
+async def pending_in_the_middle(redis: Redis) -> Any:
+    """Hands out everything and acknowledges all but the second."""
+    await redis.xgroup_create(STREAM, "g", id="0")
+    answer = await redis.xreadgroup("g", "a", {STREAM: ">"})
+    ((_, entries),) = answer
+    for position in (0, 2):
+        await redis.xack(STREAM, "g", entries[position][0])
+    return answer
 
 
 async def test_trimming_waits_for_a_group_that_has_not_come_yet(redis: Redis) -> None:

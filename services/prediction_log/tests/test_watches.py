@@ -103,6 +103,8 @@ async def test_what_waits_is_measured_and_what_was_consumed_is_trimmed(
     await EventPublisher(redis).publish(STREAM, [facts.prediction() for _ in range(300)])
     await watch.look()
     assert gauge("waiting_entries") == 300
+    measured = gauge("stream_bytes") or 0
+    assert measured > 300 * 100
     assert 0 <= (gauge("oldest_waiting_seconds") or -1) < 60
 
     try:
@@ -119,6 +121,26 @@ async def test_what_waits_is_measured_and_what_was_consumed_is_trimmed(
     await watch.look()
     assert (gauge("waiting_entries"), gauge("oldest_waiting_seconds")) == (0, 0)
     assert await redis.xlen(STREAM) == 0
+    assert 0 < (gauge("stream_bytes") or 0) < measured
+
+
+async def test_what_waits_is_counted_though_another_group_is_further_behind(
+    redis: Redis, facts: Any
+) -> None:
+    watch = StreamWatch(redis, [STREAM], GROUP)
+    await EventPublisher(redis).publish(STREAM, [facts.prediction() for _ in range(30)])
+    await redis.xgroup_create(STREAM, "slow", id="0")
+    consumer = EventConsumer(
+        redis, stream=STREAM, group=GROUP, consumer="a", batch_size=10, block=0.01
+    )
+
+    async def take(_: object) -> None:
+        pass
+
+    await consumer.consume_once(take)
+    await watch.look()
+    assert gauge("waiting_entries") == 20
+    assert await redis.xlen(STREAM) == 30
 
 
 async def test_redis_that_is_away_is_told_once_and_its_return_too(redis_server: Store) -> None:

@@ -34,6 +34,8 @@ def time_of(identifier: UUID) -> datetime:
     Raises:
         ValueError: the identifier is of another version.
     """
-    if identifier.version != 7:
+    number = identifier.int
+    # The version, and the variant that has versions; UUID.version takes twice the whole time.
+    if number >> 76 & 0xF != 7 or number >> 62 & 0x3 != 2:
         raise ValueError(f"not a UUIDv7: {identifier}")
-    return _EPOCH + timedelta(milliseconds=identifier.int >> 80)
+    return _EPOCH + timedelta(milliseconds=number >> 80)

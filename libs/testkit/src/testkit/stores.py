@@ -81,7 +81,7 @@ class PostgresStore(Store):
 
 
 @contextmanager
-def running_postgres(directory: Path) -> Iterator[PostgresStore]:
+def running_postgres(directory: Path, *, durable: bool = False) -> Iterator[PostgresStore]:
     """A PostgreSQL of its own in `directory`: the wheel's, or that of WEIR_TEST_POSTGRES.
 
     The variable names a directory with `postgres` and `initdb`: the tests with another version.
@@ -92,7 +92,7 @@ def running_postgres(directory: Path) -> Iterator[PostgresStore]:
         directory / "data",
         socket_directory,
         directory / "postgres.log",
-        durable=False,
+        durable=durable,
         **({"programs": Path(other)} if other else {}),
     )
     yield from _running(PostgresStore(spec, socket_directory))

@@ -179,11 +179,13 @@ def _work(
             group=settings.consumer_group,
             consumer=settings.instance,
             batch_size=settings.batch_size,
+            batch_bytes=settings.batch_bytes,
             gather=settings.batch_gather,
+            claim_after=settings.claim_after,
         )
         await partitioned.wait()
-        spans = InsertSpans(tracer, stream)
-        await consumer.run(Recorder(stream, decode, store, spans, private_parts).record)
+        recorder = Recorder(stream, decode, store, InsertSpans(tracer, stream), private_parts)
+        await consumer.run_ahead(recorder.prepare, recorder.write)
 
     async def keep_partitions_made() -> None:
         await watch.ready.wait()

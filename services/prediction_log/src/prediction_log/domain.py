@@ -40,7 +40,8 @@ class InputKeeping(StrEnum):
     PLAIN = "plain"
 
 
-@dataclass(frozen=True, slots=True)
+# Not frozen: making one would take ten times as long, and thousands are made a second.
+@dataclass(slots=True)
 class PredictionRecord:
     """One answer of a model. What is private of it is filled in on the way to the table."""
 

@@ -20,7 +20,6 @@ from prediction_log.domain import (
     Record,
 )
 from servicekit.event_stream import Event
-from servicekit.identifiers import time_of
 from weir.events.v1 import events_pb2
 from weir.predictions.v1 import keeping_pb2
 
@@ -49,22 +48,26 @@ def prediction_records(fact: events_pb2.PredictionRecorded) -> Sequence[Predicti
     Raises:
         PoisonEvent: it can never be one.
     """
-    identifier = rules.identifier("prediction_id", fact.prediction_id)
+    identifier, made_at = rules.timed_identifier("prediction_id", fact.prediction_id)
     predicted_at = rules.moment("predicted_at", fact.predicted_at)
-    if abs(predicted_at - time_of(identifier)) > ID_TIME_TOLERANCE:
+    if abs(predicted_at - made_at) > ID_TIME_TOLERANCE:
         raise PoisonEvent("predicted_at is not the time in prediction_id")
-    if len(fact.input.sha256) != 32:
+    # Each access to a field makes an object: what is asked for twice is kept.
+    given, shares, inference_ms = fact.input, fact.probabilities, fact.inference_ms
+    sha256 = given.sha256
+    if len(sha256) != 32:
         raise PoisonEvent("input.sha256 is not 32 bytes long")
     label = rules.text("label", fact.label, MAX_LABEL)
-    if len(fact.probabilities) > MAX_LABELS:
+    if len(shares) > MAX_LABELS:
         raise PoisonEvent(f"there are more than {MAX_LABELS} probabilities")
     probabilities = {
-        rules.text("probabilities", key, MAX_LABEL): rules.share("probabilities", value)
-        for key, value in fact.probabilities.items()
+        # Not items(), which this kind of map makes in Python.
+        rules.text("probabilities", key, MAX_LABEL): rules.share("probabilities", shares[key])
+        for key in shares
     }
     if label not in probabilities:
         raise PoisonEvent("label has no probability")
-    if not (math.isfinite(fact.inference_ms) and fact.inference_ms >= 0):
+    if not 0 <= inference_ms < math.inf:
         raise PoisonEvent("inference_ms is no duration")
     return [
         PredictionRecord(
@@ -76,15 +79,15 @@ def prediction_records(fact: events_pb2.PredictionRecorded) -> Sequence[Predicti
             request_id=rules.optional_text("request_id", fact.request_id) or "",
             model=rules.text("model", fact.model),
             model_version=rules.text("model_version", fact.model_version),
-            input_sha256=fact.input.sha256,
-            input_characters=rules.count("input.characters", fact.input.characters),
-            input_tokens=rules.count("input.tokens", fact.input.tokens),
-            input_unknown_tokens=rules.count("input.unknown_tokens", fact.input.unknown_tokens),
-            input_special_tokens=rules.count("input.special_tokens", fact.input.special_tokens),
+            input_sha256=sha256,
+            input_characters=rules.count("input.characters", given.characters),
+            input_tokens=rules.count("input.tokens", given.tokens),
+            input_unknown_tokens=rules.count("input.unknown_tokens", given.unknown_tokens),
+            input_special_tokens=rules.count("input.special_tokens", given.special_tokens),
             label=label,
             confidence=rules.share("confidence", fact.confidence),
             probabilities=probabilities,
-            inference_ms=fact.inference_ms,
+            inference_ms=inference_ms,
             shadow=fact.shadow,
             retention_class=_retention_class(fact.keeping.retention_class),
             # A policy that this version does not know keeps nothing.

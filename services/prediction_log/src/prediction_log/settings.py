@@ -170,6 +170,11 @@ class Settings(
     batch_size: int = Field(
         default=500, ge=1, le=10_000, description="Most events of a stream in one transaction."
     )
+    batch_bytes: int = Field(
+        default=4 * 1024 * 1024,
+        ge=64 * 1024,
+        description="Bytes of events after which a batch is full, too; two batches are in memory.",
+    )
     batch_gather: float = Field(
         default=0.05,
         ge=0,
@@ -197,6 +202,12 @@ class Settings(
         gt=0,
         description="Age of the last checkpoint, seconds, at which a later batch is signed; one "
         "that comes after a longer pause is signed at once.",
+    )
+    claim_after: float = Field(
+        default=60.0,
+        gt=0,
+        description="Seconds after which a batch that another replica was handed, and has not "
+        "written, is taken from it; longer than a batch may take (database_write_timeout).",
     )
     trim_interval: float = Field(
         default=10.0,

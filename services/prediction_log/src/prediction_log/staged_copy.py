@@ -1,18 +1,23 @@
 """Many rows at once into a table that may hold some of them: COPY aside, then one INSERT."""
 
+import asyncio
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import fields
+from functools import lru_cache
 from operator import attrgetter
 from typing import Any
 
 from sqlalchemy import Column, MetaData, Table, select
-from sqlalchemy.dialects.postgresql import Insert, insert
+from sqlalchemy.dialects.postgresql import JSONB, Insert, insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateTable
 
 from prediction_log.database import driver_connection
 from prediction_log.domain import RejectedData
+
+_SLICE = 200
+"""Rows that are encoded at one go, a few milliseconds: queries are answered in between."""
 
 
 class StagedCopy:
@@ -31,6 +36,11 @@ class StagedCopy:
             postgresql_on_commit="DELETE ROWS",
         )
         self._values = attrgetter(*self.columns)
+        self._json = [
+            place
+            for place, name in enumerate(self.columns)
+            if isinstance(table.c[name].type, JSONB)
+        ]
         self._create = CreateTable(self.staging, if_not_exists=True)
         # In order of the key, so that replicas which write the same rows do not deadlock.
         staged = select(self.staging).order_by(
@@ -56,17 +66,41 @@ class StagedCopy:
         Raises:
             RejectedData: a value does not fit its column.
         """
-        rows = [tuple(map(_plain, self._values(record))) for record in records]
         raw = await driver_connection(connection)
         # As text: SQLAlchemy forgets all its prepared statements where it sees DDL.
         await raw.execute(str(self._create.compile(dialect=connection.dialect)))
         try:
             await raw.copy_records_to_table(
-                self.staging.name, records=rows, columns=self.columns, schema_name="pg_temp"
+                self.staging.name,
+                records=self._rows(records),
+                columns=self.columns,
+                schema_name="pg_temp",
             )
         except (ValueError, TypeError, OverflowError) as error:
             raise RejectedData("a value does not fit its column") from error
 
+    async def _rows(self, records: Sequence[Any]) -> AsyncIterator[tuple[Any, ...]]:
+        for number, record in enumerate(records):
+            if number % _SLICE == _SLICE - 1:
+                await asyncio.sleep(0)
+            yield self._row(record)
 
-def _plain(value: object) -> object:
-    return json.dumps(value) if isinstance(value, Mapping) else value
+    def _row(self, record: Any) -> tuple[Any, ...]:
+        values: tuple[Any, ...] = self._values(record)
+        for place in self._json:
+            values = (*values[:place], _json(values[place]), *values[place + 1 :])
+        return values
+
+
+def _json(value: Mapping[str, object]) -> str:
+    """An object as JSON; several times as fast as the encoder where the values are numbers."""
+    return f"{{{','.join([f'{_quoted(name)}:{_part(part)}' for name, part in value.items()])}}}"
+
+
+def _part(value: object) -> str:
+    # A number less itself is 0 where it is finite.
+    return repr(value) if type(value) is float and value - value == 0 else json.dumps(value)
+
+
+_quoted = lru_cache(maxsize=4096)(json.dumps)
+"""Names come again and again."""

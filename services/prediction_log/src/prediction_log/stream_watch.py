@@ -1,4 +1,4 @@
-"""Keeps the streams short and tells how far behind the log is."""
+"""Keeps the streams short and tells how far behind the log is: by entries, by age and by bytes."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -9,18 +9,24 @@ from prometheus_client import Gauge
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from servicekit.stream_groups import entry_order, trim_consumed
+from servicekit.stream_groups import entry_order, text_of, trim_consumed
 
 _log = structlog.get_logger(__name__)
 
 WAITING = Gauge(
     "weir_prediction_log_waiting_entries",
-    "Entries of the stream that are not written yet; counted up to 10 000.",
+    "Entries of the stream that are not written yet. Where another group reads it more slowly and "
+    "Redis is older than 7, counted up to 10 000.",
     ["stream"],
 )
 OLDEST_WAITING = Gauge(
     "weir_prediction_log_oldest_waiting_seconds",
     "Age of the oldest entry that is not written yet, seconds; 0 when there is none.",
+    ["stream"],
+)
+BYTES = Gauge(
+    "weir_prediction_log_stream_bytes",
+    "Memory that the stream takes in Redis, for all of its groups; estimated from a few entries.",
     ["stream"],
 )
 _COUNT_LIMIT = 10_000
@@ -60,30 +66,46 @@ class StreamWatch:
         self._away = False
 
     async def _measure(self, stream: str) -> None:
+        BYTES.labels(stream).set(await self._redis.memory_usage(stream) or 0)
         group = await self._find_group(stream)
         if group is None:
             return
         pending: Any = await self._redis.xpending(stream, self._group)
-        delivered = entry_order(_text(group["last-delivered-id"]))
+        delivered = entry_order(text_of(group["last-delivered-id"]))
         following = f"{delivered[0]}-{delivered[1] + 1}"
-        unread: Any = self._redis.eval(_COUNT, 1, stream, following, str(_COUNT_LIMIT))
-        unread = int(await unread)
+        unread = await self._count_unread(stream, group, pending, following)
         WAITING.labels(stream).set(int(pending["pending"]) + unread)
         oldest: list[str] = []
         if pending["pending"]:
-            oldest.append(_text(pending["min"]))
+            oldest.append(text_of(pending["min"]))
         elif unread:
-            entries: Any = await self._redis.xrange(stream, following, count=1)
-            oldest += [_text(entry_id) for entry_id, _ in entries]
+            oldest += await self._first(stream, following)
         age = self._clock() - entry_order(oldest[0])[0] / 1000 if oldest else 0.0
         OLDEST_WAITING.labels(stream).set(max(age, 0.0))
+
+    async def _count_unread(
+        self, stream: str, group: dict[str, Any], pending: Any, following: str
+    ) -> int:
+        lag = group.get("lag")
+        if lag is not None:
+            return int(lag)
+        first = await self._first(stream, "-")
+        if not first:
+            return 0
+        # What was trimmed away is what we need no more, so all that is there is ours.
+        ours = text_of(pending["min"]) if pending["pending"] else following
+        if entry_order(first[0]) >= entry_order(ours):
+            return max(int(await self._redis.xlen(stream)) - int(pending["pending"]), 0)
+        counted: Any = self._redis.eval(_COUNT, 1, stream, following, str(_COUNT_LIMIT))
+        return int(await counted)
+
+    async def _first(self, stream: str, after: str) -> list[str]:
+        """The first entry's id from there on, if there is one."""
+        entries: Any = await self._redis.xrange(stream, after, count=1)
+        return [text_of(entry_id) for entry_id, _ in entries]
 
     async def _find_group(self, stream: str) -> dict[str, Any] | None:
         if not await self._redis.exists(stream):
             return None
         groups: Any = await self._redis.xinfo_groups(stream)
-        return next((group for group in groups if _text(group["name"]) == self._group), None)
-
-
-def _text(value: bytes | str) -> str:
-    return value.decode() if isinstance(value, bytes) else value
+        return next((group for group in groups if text_of(group["name"]) == self._group), None)
