@@ -26,7 +26,7 @@ from prediction_log.feedback_queries import FeedbackQueries
 from prediction_log.grpc_api import SCOPES, PredictionLogServicer
 from prediction_log.input_reader import InputReader
 from prediction_log.insert_spans import InsertSpans
-from prediction_log.key_making import MASTER_KEYS, PRIVATE_KEY, SUBJECT_SECRET, create_keys
+from prediction_log.key_making import MASTER_KEYS, PRIVATE_KEY, PSEUDONYM_KEY, create_keys
 from prediction_log.migrate import upgrade
 from prediction_log.prediction_queries import PredictionQueries
 from prediction_log.privacy_grpc_api import PrivacyServicer
@@ -171,7 +171,7 @@ def keys_in(directory: Path) -> PrivacyKeys:
         PrivacySettings(
             master_keys_file=directory / MASTER_KEYS,
             input_sealing_private_key_file=directory / PRIVATE_KEY,
-            subject_secret_file=directory / SUBJECT_SECRET,
+            subject_secret_file=directory / PSEUDONYM_KEY,
         )
     )
 

@@ -12,7 +12,7 @@ import structlog
 from opentelemetry.sdk.trace import TracerProvider
 from redis.asyncio import Redis
 
-from prediction_log import key_commands, privacy_grpc_api
+from prediction_log import privacy_grpc_api
 from prediction_log.appending import Appender
 from prediction_log.audit_checkpoints import CheckpointKeeper
 from prediction_log.audit_commands import add_audit_commands
@@ -37,6 +37,7 @@ from prediction_log.grpc_api import SCOPES, SERVICE, PredictionLogServicer
 from prediction_log.incident_decoding import decode_incident
 from prediction_log.input_reader import InputReader
 from prediction_log.insert_spans import InsertSpans
+from prediction_log.key_commands import add_key_commands
 from prediction_log.key_files import KeyFileInvalid
 from prediction_log.migrate import DatabaseAway, MigrationBlocked, schema_revisions, upgrade
 from prediction_log.partitions import keep_partitions
@@ -290,10 +291,7 @@ def main() -> int:
     commands.add_parser("migrate", help="bring the database to the newest schema").set_defaults(
         run=_migrate
     )
-    for name in key_commands.NAMES:
-        command = commands.add_parser(name)
-        key_commands.add_options(command)
-        command.set_defaults(run=key_commands.run, command=name)
+    add_key_commands(commands)
     add_audit_commands(commands)
     add_dead_letter_commands(commands, _decoders)
     add_retention_command(commands)

@@ -25,7 +25,7 @@ PUBLIC_KEY = "input-sealing-key.pem"
 MASTER_KEYS = "master-keys.json"
 AUDIT_SIGNING_KEY = "audit-signing-key.pem"
 AUDIT_PUBLIC_KEY = "audit-public-key.pem"
-SUBJECT_SECRET = "subject-secret"  # noqa: S105 - a file's name
+PSEUDONYM_KEY = "subject-secret"
 _SECRET_BYTES = 32
 
 
@@ -54,7 +54,7 @@ def create_keys(directory: Path, *, new_master_key: bool = False) -> list[Path]:
         _write(public, key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo))
         written.append(public)
     written += _make_audit_keys(directory / AUDIT_SIGNING_KEY, directory / AUDIT_PUBLIC_KEY)
-    secret = directory / SUBJECT_SECRET
+    secret = directory / PSEUDONYM_KEY
     if not secret.exists():
         _write(secret, secrets.token_hex(_SECRET_BYTES).encode() + b"\n")
         written.append(secret)
