@@ -133,6 +133,10 @@ class FakePredictionLog(predictions_pb2_grpc.PredictionLogServiceServicer):
         )
         self.next_cursor = ""
         self.stats = predictions.GetStatsResponse()
+        self.series = predictions.GetStatsSeriesResponse()
+        self.exports = Recorder()
+        self.export_pieces: list[bytes | Exception | Callable[[], Awaitable[Any]]] = []
+        self.export_ended = asyncio.Event()
         self.history = predictions.ListFeedbackResponse()
 
     async def GetPrediction(self, request: Any, context: Any) -> Any:
@@ -148,6 +152,24 @@ class FakePredictionLog(predictions_pb2_grpc.PredictionLogServiceServicer):
     async def GetStats(self, request: Any, context: Any) -> Any:
         await self.calls.note(request)
         return self.stats
+
+    async def GetStatsSeries(self, request: Any, context: Any) -> Any:
+        await self.calls.note(request)
+        return self.series
+
+    async def ExportPredictions(self, request: Any, context: Any) -> Any:
+        self.export_ended.clear()
+        try:
+            await self.exports.note(request)
+            for piece in self.export_pieces:
+                if isinstance(piece, Exception):
+                    raise piece
+                if isinstance(piece, bytes):
+                    yield predictions.ExportPredictionsResponse(data=piece)
+                else:
+                    await piece()
+        finally:
+            self.export_ended.set()
 
     async def RecordFeedback(self, request: Any, context: Any) -> Any:
         await self.calls.note(request)
@@ -223,6 +245,8 @@ async def running_backends(directory: Path, issuer: FakeIssuer) -> AsyncIterator
                 "GetPrediction": "predictions:read",
                 "ListPredictions": "predictions:read",
                 "GetStats": "predictions:read",
+                "GetStatsSeries": "predictions:read",
+                "ExportPredictions": "predictions:export",
                 "RecordFeedback": "feedback:write",
                 "ListFeedback": "predictions:read",
                 f"../{erasing}/EraseSubject": "privacy:erase",

@@ -103,6 +103,8 @@ async def test_gateways_own_token_does_not_pass_the_public_door(
         ("/v1/predictions", "predictions:read"),
         ("/v1/predictions/x", "predictions:read"),
         ("/v1/stats", "predictions:read"),
+        ("/v1/stats/series", "predictions:read"),
+        ("/v1/predictions/export", "predictions:export"),
         ("/v1/drift/models/sentiment/reports/latest", "drift:read"),
     ],
 )
@@ -111,6 +113,7 @@ async def test_each_reading_route_needs_its_own_scope(get: Call, path: str, scop
         "models:predict",
         "models:read",
         "predictions:read",
+        "predictions:export",
         "feedback:write",
         "drift:read",
     } - {scope}

@@ -29,6 +29,7 @@ LOGGED = {
     "feedback": None,
     "input_keeping": "nothing",
     "erased": False,
+    "shadow": False,
 }
 
 
@@ -71,6 +72,10 @@ async def test_filters_reach_the_log_with_the_tokens_tenant(get: Call, backends:
         label="negative",
         client_id="x",
         has_feedback="false",
+        min_confidence="0.25",
+        max_confidence="0.5",
+        shadow="true",
+        input_sha256="ab" * 32,
         tenant="tenant-2",
         **{"from": "2026-09-21T16:13:20+02:00", "before": "2026-09-21T14:13:21Z"},
     )
@@ -87,6 +92,10 @@ async def test_filters_reach_the_log_with_the_tokens_tenant(get: Call, backends:
             predicted_from=PREDICTED_AT,
             predicted_before=Timestamp(seconds=PREDICTED_AT.seconds + 1),
             has_feedback=False,
+            confidence_from=0.25,
+            confidence_to=0.5,
+            shadow=True,
+            input_sha256="ab" * 32,
         ),
     )
     (principal,) = backends.log.calls.principals
@@ -103,6 +112,10 @@ async def test_filters_reach_the_log_with_the_tokens_tenant(get: Call, backends:
         ("before", "2026-09-21T14:13:20"),
         ("has_feedback", "perhaps"),
         ("label", "\x00"),
+        ("min_confidence", "-0.1"),
+        ("max_confidence", "nan"),
+        ("shadow", "perhaps"),
+        ("input_sha256", "ab"),
         ("cursor", "x" * 513),
     ],
 )
@@ -149,23 +162,6 @@ async def test_prediction_that_the_log_lacks_is_not_found(get: Call, backends: B
 
 async def test_malformed_prediction_id_is_not_found(get: Call) -> None:
     refused(await get("/v1/predictions/nonsense"), 404, "PREDICTION_NOT_FOUND")
-
-
-async def test_stats_without_predictions_hold_nulls(get: Call, backends: Backends) -> None:
-    stats = (await get("/v1/stats", model="sentiment")).json()
-    assert (stats["predictions"], stats["mean_confidence"]) == (0, None)
-    (request,) = backends.log.calls.requests
-    assert (request.tenant, request.filter.model) == ("tenant-1", "sentiment")
-
-
-async def test_stats_are_numbers(get: Call, backends: Backends) -> None:
-    backends.log.stats = predictions_pb2.GetStatsResponse(
-        predictions=3, labels={"positive": 3}, mean_confidence=0.5, inference_ms_p95=4.0
-    )
-    stats = (await get("/v1/stats")).json()
-    assert stats["predictions"] == 3
-    assert stats["labels"] == {"positive": 3}
-    assert (stats["mean_confidence"], stats["inference_ms_p95"]) == (0.5, 4.0)
 
 
 async def test_log_down_is_503(get: Call, backends: Backends) -> None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncIterator, Callable, Sequence
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -28,13 +29,16 @@ from prediction_log.input_reader import InputReader
 from prediction_log.insert_spans import InsertSpans
 from prediction_log.key_making import MASTER_KEYS, PRIVATE_KEY, PSEUDONYM_KEY, create_keys
 from prediction_log.migrate import upgrade
+from prediction_log.prediction_export import PredictionExport
 from prediction_log.prediction_queries import PredictionQueries
+from prediction_log.prediction_stats import PredictionStatistics
 from prediction_log.privacy_grpc_api import PrivacyServicer
 from prediction_log.privacy_keys import PrivacyKeys, load_privacy_keys
 from prediction_log.private_parts import PrivateParts
 from prediction_log.record_store import RecordStore, record_writers
 from prediction_log.recorder import Recorder
 from prediction_log.settings import PrivacySettings
+from prediction_log.stats_series import StatsSeries
 from prediction_log.tables import METADATA
 from servicekit.access_tokens import AccessTokenVerifier
 from servicekit.event_stream import Event, EventConsumer, EventPublisher
@@ -231,13 +235,20 @@ def servicer(redis: Redis, keys: PrivacyKeys) -> Callable[..., PredictionLogServ
         keys: PrivacyKeys = keys,
         *,
         append_calls: int = 4,
+        export_calls: int = 2,
         events: Redis = redis,
     ) -> PredictionLogServicer:
+        def now() -> datetime:
+            return datetime.now(UTC)
+
         queries = PredictionQueries(database)
         history = FeedbackQueries(database)
         publisher = EventPublisher(events)
         return PredictionLogServicer(
             queries,
+            PredictionStatistics(database),
+            StatsSeries(database, now=now),
+            PredictionExport(database, at_most=export_calls, now=now),
             FeedbackDesk(queries, history, publisher, FEEDBACK_STREAM, new_id),
             history,
             Appender(publisher, [STREAM], new_id_at, max_calls=append_calls),
@@ -284,13 +295,16 @@ async def serve(
         erasing = privacy_pb2_grpc.PrivacyServiceStub(channel)
 
         async def call(request: Any, *, token: str = "", seconds: float = 10.0) -> Any:
-            token = token or issuer.token("predictions:read", "feedback:write", "predictions:write")
+            token = token or issuer.token(*sorted(set(SCOPES.values())))
             metadata = (("authorization", f"Bearer {token}"),)
             # Append is the one method that takes a stream of requests.
             single = isinstance(request, Message)
             name = type(request).__name__.removesuffix("Request") if single else "Append"
             method = getattr(erasing if hasattr(erasing, name) else stub, name)
             try:
+                if name == "ExportPredictions":
+                    answers = method(request, metadata=metadata, timeout=seconds)
+                    return [answer async for answer in answers]
                 return await method(request, metadata=metadata, timeout=seconds)
             except AioRpcError as error:
                 raise from_rpc_error(error, "prediction_log") from error

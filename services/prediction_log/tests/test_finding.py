@@ -2,16 +2,21 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
+from itertools import count
 from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
 from google.protobuf.timestamp_pb2 import Timestamp
 
+from prediction_log import prediction_queries
+from prediction_log.domain import PredictionFilter
 from prediction_log.event_decoding import decode_feedback
+from prediction_log.prediction_queries import PredictionQueries
 from servicekit.errors import InvalidInput, NotFound
 from servicekit.identifiers import new_id
 from testkit.issuer import FakeIssuer
+from weir.events.v1 import events_pb2
 from weir.predictions.v1 import predictions_pb2 as pb
 from weir.predictions.v1.keeping_pb2 import INPUT_KEEPING_NOTHING, Keeping
 
@@ -116,6 +121,52 @@ async def test_filters_select_and_combine(log: Any, facts: Any, call: Call) -> N
     assert await found(has_feedback=True) == {negative.prediction_id}
     assert len(await found(has_feedback=False)) == 4
     assert await found(model="topic", label="negative") == set()
+    assert await found(confidence_to=0.5) == {negative.prediction_id}
+    assert await found(confidence_from=0.5, confidence_to=0.5) == {negative.prediction_id}
+    assert len(await found(confidence_from=0.75)) == 4
+
+
+async def test_shadows_and_inputs_are_found_again(log: Any, facts: Any, call: Call) -> None:
+    digest = bytes(range(32))
+    seen = facts.prediction(input=events_pb2.InputFacts(sha256=digest))
+    shadow = facts.prediction(shadow=True, model_version="2")
+    await log.recorder().record(facts.events(seen, shadow))
+    assert await pages(call, 0, shadow=True) == [[shadow.prediction_id]]
+    assert await pages(call, 0, shadow=False) == [[seen.prediction_id]]
+    for text in (digest.hex(), digest.hex().upper()):
+        assert await pages(call, 0, input_sha256=text) == [[seen.prediction_id]]
+    assert await pages(call, 0, input_sha256="ab" * 32) == [[]]
+
+
+async def test_rare_matches_are_found_over_many_stretches(
+    log: Any, facts: Any, call: Call, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prediction_queries, "_FIRST_STRETCH", 2)
+    batch = [facts.prediction(label="negative" if n % 17 == 0 else "positive") for n in range(60)]
+    await log.recorder().record(facts.events(*batch))
+    rare = [fact.prediction_id for fact in reversed(batch) if fact.label == "negative"]
+    assert await pages(call, 3, label="negative") == [rare[:3], rare[3:]]
+    assert await pages(call, 4, label="negative") == [rare]
+
+
+async def test_search_that_takes_long_answers_with_what_it_found(
+    log: Any, facts: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(prediction_queries, "_FIRST_STRETCH", 2)
+    monkeypatch.setattr(prediction_queries, "_LONGEST_STRETCH", 2)
+    batch = [facts.prediction(label="negative" if n == 0 else "positive") for n in range(9)]
+    await log.recorder().record(facts.events(*batch))
+    # A second passes between any two looks at the clock.
+    queries = PredictionQueries(log.database, clock=count().__next__)
+    matching, after, lengths = PredictionFilter(label="negative"), None, []
+    while True:
+        page = await queries.page("tenant-1", matching, after=after, limit=5)
+        lengths.append(len(page.predictions))
+        after = page.after
+        if after is None:
+            break
+    assert lengths == [0, 0, 0, 0, 1]
+    assert [str(each.record.id) for each in page.predictions] == [batch[0].prediction_id]
 
 
 async def test_time_filter_includes_its_start_and_excludes_its_end(
@@ -148,6 +199,12 @@ async def test_time_filter_includes_its_start_and_excludes_its_end(
         ({"predicted_before": Timestamp(seconds=-5)}, "filter.predicted_before"),
         ({"predicted_before": Timestamp(seconds=253402300799)}, "filter.predicted_before"),
         ({"predicted_from": Timestamp(nanos=-1)}, "filter.predicted_from"),
+        ({"confidence_from": -0.1}, "filter.confidence_from"),
+        ({"confidence_to": 1.1}, "filter.confidence_to"),
+        ({"confidence_to": float("nan")}, "filter.confidence_to"),
+        ({"confidence_from": 0.6, "confidence_to": 0.5}, "filter.confidence_to"),
+        ({"input_sha256": "ab" * 31}, "filter.input_sha256"),
+        ({"input_sha256": "xy" * 32}, "filter.input_sha256"),
     ],
 )
 async def test_filter_that_cannot_be_is_an_invalid_field(
@@ -157,6 +214,7 @@ async def test_filter_that_cannot_be_is_an_invalid_field(
     for request in (
         pb.ListPredictionsRequest(filter=matching),
         pb.GetStatsRequest(filter=matching),
+        pb.ExportPredictionsRequest(filter=matching, format=pb.EXPORT_FORMAT_CSV),
     ):
         with pytest.raises(InvalidInput) as caught:
             await call(request)
@@ -190,6 +248,7 @@ async def test_cursor_of_another_list_or_a_changed_one_is_refused(
         (pb.ListPredictionsRequest(cursor="ü" * 40), ""),
         (pb.ListPredictionsRequest(cursor=cursor * 1000), ""),
         (pb.ListPredictionsRequest(cursor=cursor, filter=pb.PredictionFilter(model="m")), ""),
+        (pb.ListPredictionsRequest(cursor=cursor, filter=pb.PredictionFilter(shadow=False)), ""),
         (pb.ListPredictionsRequest(cursor=cursor), foreign),
     ]
     for request, token in attempts:

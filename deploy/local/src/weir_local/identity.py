@@ -13,6 +13,7 @@ _SCOPES = (
     "models:predict",
     "models:read",
     "predictions:read",
+    "predictions:export",
     "predictions:write",
     "inputs:read",
     "privacy:erase",

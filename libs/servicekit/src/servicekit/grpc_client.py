@@ -4,7 +4,7 @@ from collections.abc import Awaitable, Callable
 from typing import Any
 
 import grpc
-from grpc.aio import ClientCallDetails, Metadata, UnaryUnaryCall
+from grpc.aio import ClientCallDetails, Metadata, UnaryStreamCall, UnaryUnaryCall
 from opentelemetry.instrumentation.grpc import aio_client_interceptors
 from opentelemetry.trace import TracerProvider
 
@@ -37,23 +37,49 @@ def open_channel(
     Args:
         target: `dns:///host:port`, `host:port` or `unix:path`.
         token: gives the access token that calls carry.
-        default_timeout: longest a call may take, seconds; the running request's deadline
-            shortens it.
+        default_timeout: longest a call may take that states no timeout, seconds; the running
+            request's deadline shortens both.
     """
+    context = _CallContext(token, default_timeout)
     return grpc.aio.insecure_channel(
         target,
         options=_OPTIONS,
         interceptors=[
             *aio_client_interceptors(tracer_provider=tracer_provider),
-            _RequestContextInterceptor(token, default_timeout),
+            _UnaryInterceptor(context),
+            _AnswerStreamInterceptor(context),
         ],
     )
 
 
-class _RequestContextInterceptor(grpc.aio.UnaryUnaryClientInterceptor):
+class _CallContext:
+    """What every call carries."""
+
     def __init__(self, token: TokenSource, default_timeout: float) -> None:
         self._token = token
         self._default_timeout = default_timeout
+
+    async def completed(self, details: ClientCallDetails) -> ClientCallDetails:
+        """The call's details with the token, the request's id and a timeout."""
+        metadata = details.metadata or Metadata()
+        metadata.add("authorization", f"Bearer {await self._token()}")
+        if request_id := request_context.request_id.get():
+            metadata.add("x-request-id", request_id)
+        limit = details.timeout or self._default_timeout
+        return ClientCallDetails(
+            method=details.method,
+            # A deadline of 0 is read as none at all.
+            timeout=max(request_context.time_left(limit), 0.001),
+            metadata=metadata,
+            credentials=details.credentials,
+            wait_for_ready=details.wait_for_ready,
+        )
+
+
+# gRPC takes an interceptor for the first shape of call that it knows, hence two.
+class _UnaryInterceptor(grpc.aio.UnaryUnaryClientInterceptor):
+    def __init__(self, context: _CallContext) -> None:
+        self._context = context
 
     async def intercept_unary_unary(
         self,
@@ -62,20 +88,18 @@ class _RequestContextInterceptor(grpc.aio.UnaryUnaryClientInterceptor):
         request: Any,
     ) -> UnaryUnaryCall[Any, Any]:
         """Completes the call's metadata and timeout (gRPC's own hook)."""
-        metadata = client_call_details.metadata or Metadata()
-        metadata.add("authorization", f"Bearer {await self._token()}")
-        if request_id := request_context.request_id.get():
-            metadata.add("x-request-id", request_id)
-        limit = client_call_details.timeout or self._default_timeout
-        # A deadline of 0 is read as none at all.
-        timeout = max(request_context.time_left(limit), 0.001)
-        return await continuation(
-            ClientCallDetails(
-                method=client_call_details.method,
-                timeout=timeout,
-                metadata=metadata,
-                credentials=client_call_details.credentials,
-                wait_for_ready=client_call_details.wait_for_ready,
-            ),
-            request,
-        )
+        return await continuation(await self._context.completed(client_call_details), request)
+
+
+class _AnswerStreamInterceptor(grpc.aio.UnaryStreamClientInterceptor):
+    def __init__(self, context: _CallContext) -> None:
+        self._context = context
+
+    async def intercept_unary_stream(
+        self,
+        continuation: Callable[[ClientCallDetails, Any], Awaitable[UnaryStreamCall[Any, Any]]],
+        client_call_details: ClientCallDetails,
+        request: Any,
+    ) -> UnaryStreamCall[Any, Any]:
+        """Completes the call's metadata and timeout (gRPC's own hook)."""
+        return await continuation(await self._context.completed(client_call_details), request)

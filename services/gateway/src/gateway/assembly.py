@@ -15,6 +15,8 @@ from gateway.docs_routes import docs_routes
 from gateway.domain import QuotaPolicy
 from gateway.drift_client import DriftClient
 from gateway.drift_routes import drift_routes
+from gateway.export_client import ExportClient
+from gateway.export_routes import export_routes
 from gateway.feedback_client import FeedbackClient
 from gateway.feedback_routes import feedback_routes
 from gateway.health_checks import HealthChecks, grpc_check
@@ -33,6 +35,8 @@ from gateway.quota_meter import QuotaMeter
 from gateway.redis_quota import RedisQuota
 from gateway.settings import Settings
 from gateway.signing_keys import load_key_ring
+from gateway.stats_client import StatsClient
+from gateway.stats_routes import stats_routes
 from gateway.token_endpoint import TokenEndpoint
 from gateway.token_issuer import ServiceToken, TokenIssuer
 from servicekit.access_tokens import AccessTokenVerifier
@@ -134,7 +138,15 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
                     max_batch=settings.max_batch,
                 ),
                 model_routes(access, inference, catalogue),
+                export_routes(
+                    access,
+                    ExportClient(log_channel, timeout=settings.export_timeout),
+                    meter,
+                    audit,
+                    timeout=settings.export_timeout,
+                ),
                 log_routes(access, PredictionLogClient(log_channel)),
+                stats_routes(access, StatsClient(log_channel)),
                 feedback_routes(
                     access, FeedbackClient(log_channel), max_body_bytes=settings.max_body_bytes
                 ),

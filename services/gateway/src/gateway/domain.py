@@ -17,6 +17,7 @@ SCOPES = {
     "models:predict": "Ask models for predictions.",
     "models:read": "See which models are served.",
     "predictions:read": "Read the tenant's log of predictions and its statistics.",
+    "predictions:export": "Take the tenant's log of predictions away as a file.",
     "predictions:write": "Append predictions that were made elsewhere to the tenant's log.",
     "inputs:read": "Read texts that the tenant has kept, one at a time; each reading is audited.",
     "privacy:erase": "Erase what the log knows of a person.",
@@ -183,6 +184,13 @@ class ErasureUnknown(NotFound):
     """The tenant asked for no such erasure."""
 
     reason = "ERASURE_NOT_FOUND"
+
+
+class AnswerBroken(Exception):
+    """Breaks off an answer that is on its way, so that nobody takes it for a complete one.
+
+    Why is in the log already.
+    """
 
 
 class UpstreamFailed(Internal):

@@ -10,6 +10,7 @@ from prometheus_client import Counter, Histogram
 from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from gateway.domain import AnswerBroken
 from gateway.problems import problem
 from servicekit import request_context
 from servicekit.telemetry import current_trace_id
@@ -82,6 +83,9 @@ class HttpEnvelope:
 
         try:
             await self._app(scope, receive, send_with_headers)
+        except AnswerBroken:
+            trace.get_current_span().set_status(Status(StatusCode.ERROR, "answer broken off"))
+            raise
         except Exception as error:
             _log.exception("unexpected_error")
             trace.get_current_span().set_status(Status(StatusCode.ERROR, type(error).__name__))

@@ -33,6 +33,9 @@ class LoggedPrediction(BaseModel):
     confidence: float
     probabilities: dict[str, float]
     inference_ms: float
+    shadow: bool = Field(
+        description="Answered by a version that takes no traffic; the caller never saw it."
+    )
     feedback: GivenFeedback | None = Field(description="The latest.")
     input_keeping: str = Field(
         examples=["nothing", "encrypted", "plain"],
@@ -67,16 +70,3 @@ class FeedbackTaken(BaseModel):
     """The feedback was taken; the log shows it soon."""
 
     feedback_id: str
-
-
-class PredictionStats(BaseModel):
-    """Counts and quantiles of the predictions that match."""
-
-    predictions: int
-    labels: dict[str, int] = Field(description="Predictions by label.")
-    mean_confidence: float | None
-    inference_ms_p50: float | None
-    inference_ms_p95: float | None
-    inference_ms_p99: float | None
-    labelled: int = Field(description="Predictions that have feedback with a correct label.")
-    accuracy: float | None = Field(description="Share of those that were right.")

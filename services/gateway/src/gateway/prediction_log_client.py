@@ -13,7 +13,6 @@ from gateway.log_answers import (
     LoggedPrediction,
     LoggedPredictions,
     LoggedPredictionWithText,
-    PredictionStats,
 )
 from gateway.upstream import answer_of, optional_field
 from servicekit.errors import NotFound
@@ -40,6 +39,13 @@ class PredictionQuery:
     predicted_before: datetime | None = None
     """Exclusive."""
     has_feedback: bool | None = None
+    confidence_from: float | None = None
+    """Inclusive."""
+    confidence_to: float | None = None
+    """Inclusive."""
+    shadow: bool | None = None
+    input_sha256: str = ""
+    """Hex."""
 
 
 class PredictionLogClient:
@@ -92,7 +98,7 @@ class PredictionLogClient:
             ServiceError: the log is away, late or broken.
         """
         request = pb.ListPredictionsRequest(
-            tenant=tenant, filter=_filter(query), limit=limit, cursor=cursor
+            tenant=tenant, filter=filter_of(query), limit=limit, cursor=cursor
         )
         answer = await answer_of(_SERVICE, self._stub.ListPredictions(request))
         return LoggedPredictions(
@@ -100,39 +106,26 @@ class PredictionLogClient:
             next_cursor=answer.next_cursor or None,
         )
 
-    async def stats(self, tenant: str, query: PredictionQuery) -> PredictionStats:
-        """Counts and quantiles of the predictions that match.
 
-        Raises:
-            ServiceError: the log is away, late or broken.
-        """
-        request = pb.GetStatsRequest(tenant=tenant, filter=_filter(query))
-        answer = await answer_of(_SERVICE, self._stub.GetStats(request))
-        return PredictionStats(
-            predictions=answer.predictions,
-            labels=dict(answer.labels),
-            mean_confidence=optional_field(answer, "mean_confidence"),
-            inference_ms_p50=optional_field(answer, "inference_ms_p50"),
-            inference_ms_p95=optional_field(answer, "inference_ms_p95"),
-            inference_ms_p99=optional_field(answer, "inference_ms_p99"),
-            labelled=answer.labelled,
-            accuracy=optional_field(answer, "accuracy"),
-        )
-
-
-def _filter(query: PredictionQuery) -> pb.PredictionFilter:
+def filter_of(query: PredictionQuery) -> pb.PredictionFilter:
+    """The query as the contract has it."""
     return pb.PredictionFilter(
         model=query.model,
         model_version=query.model_version,
         label=query.label,
         client_id=query.client_id,
-        predicted_from=_timestamp(query.predicted_from),
-        predicted_before=_timestamp(query.predicted_before),
+        predicted_from=timestamp_of(query.predicted_from),
+        predicted_before=timestamp_of(query.predicted_before),
         has_feedback=query.has_feedback,
+        confidence_from=query.confidence_from,
+        confidence_to=query.confidence_to,
+        shadow=query.shadow,
+        input_sha256=query.input_sha256,
     )
 
 
-def _timestamp(moment: datetime | None) -> Timestamp | None:
+def timestamp_of(moment: datetime | None) -> Timestamp | None:
+    """A moment as the contract has it."""
     if moment is None:
         return None
     stamp = Timestamp()
@@ -159,4 +152,5 @@ def _logged(message: pb.LoggedPrediction) -> LoggedPrediction:
         feedback=given_feedback(message.feedback) if message.HasField("feedback") else None,
         input_keeping=_KEEPING.get(message.keeping.input, InputKeeping.NOTHING).value,
         erased=message.erased,
+        shadow=message.shadow,
     )

@@ -21,6 +21,12 @@ class HttpSettings(TelemetrySettings):
     request_timeout: float = Field(
         default=10.0, gt=0, description="Longest that a request may take, seconds."
     )
+    export_timeout: float = Field(
+        default=600.0,
+        gt=0,
+        description="Longest that an export may take, seconds; the prediction log's "
+        "WEIR_GRPC_STREAM_TIMEOUT bounds it, too.",
+    )
     max_body_bytes: int = Field(default=1024 * 1024, gt=0, description="Largest body read.")
     max_batch: int = Field(
         default=256, gt=0, description="Most texts in one batch; inference must take as many."

@@ -1,6 +1,7 @@
 """What a failed call to a service behind the gateway means to the gateway's own caller."""
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import structlog
@@ -29,8 +30,19 @@ async def answer_of(service: str, call: Awaitable[AnswerT]) -> AnswerT:
     Raises:
         ServiceError: of the kind that the caller should hear.
     """
-    try:
+    with upstream_errors(service):
         return await call
+
+
+@contextmanager
+def upstream_errors(service: str) -> Iterator[None]:
+    """Turns a failed call within it into what the caller should hear.
+
+    Raises:
+        ServiceError: of that kind.
+    """
+    try:
+        yield
     except AioRpcError as error:
         raise _told(from_rpc_error(error, service), service) from error
 

@@ -41,7 +41,9 @@ from prediction_log.key_commands import add_key_commands
 from prediction_log.key_files import KeyFileInvalid
 from prediction_log.migrate import DatabaseAway, MigrationBlocked, schema_revisions, upgrade
 from prediction_log.partitions import keep_partitions
+from prediction_log.prediction_export import CONNECTIONS, PredictionExport
 from prediction_log.prediction_queries import PredictionQueries
+from prediction_log.prediction_stats import PredictionStatistics
 from prediction_log.privacy_grpc_api import PrivacyServicer
 from prediction_log.privacy_keys import PrivacyKeys, load_privacy_keys
 from prediction_log.private_parts import PrivateParts
@@ -53,6 +55,7 @@ from prediction_log.retention_command import add_retention_command
 from prediction_log.retention_store import RetentionStore
 from prediction_log.schema_watch import SchemaWatch
 from prediction_log.settings import DatabaseSettings, Settings
+from prediction_log.stats_series import StatsSeries
 from prediction_log.stream_rewind import add_rewind_command
 from prediction_log.stream_watch import StreamWatch
 from servicekit.access_tokens import AccessTokenVerifier, RemoteKeySource
@@ -87,6 +90,9 @@ async def serve(settings: Settings) -> None:
     tracer_provider = configure_tracing(_NAME, settings)
     decoders = _decoders(settings)
     reading = _database(settings, settings.database_pool_size, settings.database_query_timeout)
+    exporting = _database(
+        settings, settings.export_calls * CONNECTIONS, settings.database_query_timeout
+    )
     writing = _database(settings, len(decoders) + _CHORES, settings.database_write_timeout)
     checkpoints = _checkpoints(settings, writing)
     redis = open_redis(
@@ -98,6 +104,9 @@ async def serve(settings: Settings) -> None:
     audit = AuditFacts(publisher, settings.audit_stream, new_id)
     servicer = PredictionLogServicer(
         queries,
+        PredictionStatistics(reading),
+        StatsSeries(reading, now=_now),
+        PredictionExport(exporting, at_most=settings.export_calls, now=_now),
         FeedbackDesk(queries, history, publisher, settings.feedback_stream, new_id),
         history,
         Appender(
@@ -135,6 +144,7 @@ async def serve(settings: Settings) -> None:
                 await checkpoints.finish()
     await redis.aclose()
     await reading.close()
+    await exporting.close()
     await writing.close()
     tracer_provider.shutdown()
 
@@ -264,6 +274,10 @@ def _decoders(settings: Settings) -> dict[str, Decode]:
         settings.measurements_stream: decode_measurement,
         settings.incidents_stream: decode_incident,
     }
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)
 
 
 def _database(settings: Settings, connections: int, statement_timeout: float) -> Database:

@@ -1,9 +1,8 @@
 """Requests into the log's own words, and its answers back."""
 
-from datetime import UTC, datetime
+from datetime import datetime
 from uuid import UUID
 
-from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from prediction_log.domain import (
@@ -15,8 +14,6 @@ from prediction_log.domain import (
     InputKeeping,
     InvalidRequest,
     LoggedPrediction,
-    PredictionFilter,
-    PredictionStats,
 )
 from prediction_log.feedback import Opinion
 from servicekit.errors import FieldViolation
@@ -62,23 +59,6 @@ def text_from(field: str, value: str, limit: int = MAX_NAME) -> str | None:
     if "\0" in value:
         raise invalid(field, "holds a NUL character")
     return value or None
-
-
-def filter_from(matching: predictions_pb2.PredictionFilter) -> PredictionFilter:
-    """What a list or statistics are about.
-
-    Raises:
-        InvalidRequest: a field cannot be taken.
-    """
-    return PredictionFilter(
-        model=text_from("filter.model", matching.model),
-        model_version=text_from("filter.model_version", matching.model_version),
-        label=text_from("filter.label", matching.label, MAX_LABEL),
-        client_id=text_from("filter.client_id", matching.client_id),
-        predicted_from=_moment_from(matching, "predicted_from"),
-        predicted_before=_moment_from(matching, "predicted_before"),
-        has_feedback=matching.has_feedback if matching.HasField("has_feedback") else None,
-    )
 
 
 def opinion_from(request: predictions_pb2.RecordFeedbackRequest) -> Opinion:
@@ -154,34 +134,6 @@ def to_feedback(record: FeedbackRecord) -> predictions_pb2.Feedback:
         score=record.score,
         comment=record.comment or "",
     )
-
-
-def to_stats(stats: PredictionStats) -> predictions_pb2.GetStatsResponse:
-    """Statistics as the contract has them."""
-    return predictions_pb2.GetStatsResponse(
-        predictions=stats.predictions,
-        labels=stats.labels,
-        mean_confidence=stats.mean_confidence,
-        inference_ms_p50=stats.inference_ms_p50,
-        inference_ms_p95=stats.inference_ms_p95,
-        inference_ms_p99=stats.inference_ms_p99,
-        labelled=stats.labelled,
-        accuracy=stats.accuracy,
-    )
-
-
-def _moment_from(message: Message, field: str) -> datetime | None:
-    if not message.HasField(field):
-        return None
-    value: Timestamp = getattr(message, field)
-    try:
-        moment = value.ToDatetime(UTC)
-    except (ValueError, OverflowError) as error:
-        raise invalid(f"filter.{field}", "is out of range") from error
-    # Before the epoch no UUIDv7 was made; the last years leave no room for the tolerance.
-    if not 1970 <= moment.year <= 9998:
-        raise invalid(f"filter.{field}", "is not between the years 1970 and 9998")
-    return moment
 
 
 def _timestamp(moment: datetime) -> Timestamp:

@@ -207,6 +207,12 @@ class PredictionFilter:
     """Exclusive."""
     has_feedback: bool | None = None
     subject_digest: bytes | None = None
+    confidence_from: float | None = None
+    """Inclusive."""
+    confidence_to: float | None = None
+    """Inclusive."""
+    shadow: bool | None = None
+    input_sha256: bytes | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -216,6 +222,39 @@ class LoggedPrediction:
     record: PredictionRecord
     """Without its private part."""
     feedback: FeedbackRecord | None
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """Some of the predictions that match, newest first."""
+
+    predictions: list[LoggedPrediction]
+    """May be fewer than asked for, even none, on a page that is not the last."""
+    after: UUID | None
+    """Where the next page goes on; None on the last."""
+
+
+class ExportFormat(StrEnum):
+    """What a file of predictions is."""
+
+    CSV = "csv"
+    """RFC 4180, with a header. Texts stay as they are: a program that takes those which begin with
+    `=`, `+`, `-` or `@` for formulas must be told that they are text."""
+    JSON_LINES = "jsonl"
+    """One JSON object a line."""
+    PARQUET = "parquet"
+
+
+@dataclass(frozen=True, slots=True)
+class ExportPiece:
+    """The next bytes of a file."""
+
+    data: bytes
+    rows: int
+    """In the file so far, as far as `last` goes."""
+    last: UUID | None
+    """The bytes so far, this piece included, hold all that matches up to this id. It moves with the
+    last piece of a stretch; None before the first, and with Parquet before the very last piece."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -312,6 +351,18 @@ class InputDamaged(Internal):
     """A stored text is not what was encrypted under its key."""
 
     reason = "INPUT_DAMAGED"
+
+
+class StatsNotReady(Unavailable):
+    """What was in the log before its rollups is not counted in them yet."""
+
+    reason = "STATS_NOT_READY"
+
+
+class ExportsBusy(Exhausted):
+    """As many exports are running as the service allows."""
+
+    reason = "EXPORTS_BUSY"
 
 
 class LogStoreUnavailable(Unavailable):

@@ -1,6 +1,7 @@
 """PredictionLogService over gRPC."""
 
 from collections.abc import AsyncIterator
+from contextlib import aclosing
 from dataclasses import replace
 from typing import Any
 
@@ -11,7 +12,6 @@ from prediction_log.append_converters import (
 )
 from prediction_log.appending import Appender
 from prediction_log.converters import (
-    filter_from,
     idempotency_key_from,
     identifier_from,
     invalid,
@@ -19,7 +19,6 @@ from prediction_log.converters import (
     text_from,
     to_feedback,
     to_prediction,
-    to_stats,
 )
 from prediction_log.cursors import make_cursor, read_cursor
 from prediction_log.domain import (
@@ -29,11 +28,22 @@ from prediction_log.domain import (
     PrivacyNotConfigured,
     ScopeMissing,
 )
+from prediction_log.export_conversion import format_from, to_export_response
 from prediction_log.feedback import FeedbackDesk
 from prediction_log.feedback_queries import FeedbackQueries
+from prediction_log.filter_conversion import filter_from
 from prediction_log.input_reader import InputReader
+from prediction_log.prediction_export import PredictionExport
 from prediction_log.prediction_queries import PredictionQueries
+from prediction_log.prediction_stats import PredictionStatistics
 from prediction_log.pseudonyms import Pseudonyms
+from prediction_log.stats_conversion import (
+    granularity_from,
+    series_filter_from,
+    to_series,
+    to_stats,
+)
+from prediction_log.stats_series import StatsSeries
 from prediction_log.tenancy import client_of, tenant_of
 from servicekit import request_context
 from weir.predictions.v1 import predictions_pb2, predictions_pb2_grpc
@@ -43,6 +53,8 @@ SCOPES = {
     f"/{SERVICE}/GetPrediction": "predictions:read",
     f"/{SERVICE}/ListPredictions": "predictions:read",
     f"/{SERVICE}/GetStats": "predictions:read",
+    f"/{SERVICE}/GetStatsSeries": "predictions:read",
+    f"/{SERVICE}/ExportPredictions": "predictions:export",
     f"/{SERVICE}/RecordFeedback": "feedback:write",
     f"/{SERVICE}/ListFeedback": "predictions:read",
     f"/{SERVICE}/Append": "predictions:write",
@@ -67,6 +79,9 @@ class PredictionLogServicer(predictions_pb2_grpc.PredictionLogServiceServicer):
     def __init__(
         self,
         queries: PredictionQueries,
+        statistics: PredictionStatistics,
+        series: StatsSeries,
+        export: PredictionExport,
         feedback: FeedbackDesk,
         history: FeedbackQueries,
         appender: Appender,
@@ -74,6 +89,9 @@ class PredictionLogServicer(predictions_pb2_grpc.PredictionLogServiceServicer):
         pseudonyms: Pseudonyms | None,
     ) -> None:
         self._queries = queries
+        self._statistics = statistics
+        self._series = series
+        self._export = export
         self._feedback = feedback
         self._history = history
         self._appender = appender
@@ -110,13 +128,10 @@ class PredictionLogServicer(predictions_pb2_grpc.PredictionLogServiceServicer):
         if limit > MAX_LIMIT:
             raise invalid("limit", f"is above {MAX_LIMIT}")
         after = read_cursor(tenant, matching, request.cursor) if request.cursor else None
-        # One more than asked for tells whether there is another page.
-        found = await self._queries.page(tenant, matching, after=after, limit=limit + 1)
-        page = found[:limit]
-        more = len(found) > limit
+        page = await self._queries.page(tenant, matching, after=after, limit=limit)
         return predictions_pb2.ListPredictionsResponse(
-            predictions=[to_prediction(logged) for logged in page],
-            next_cursor=make_cursor(tenant, matching, page[-1].record.id) if more else "",
+            predictions=[to_prediction(logged) for logged in page.predictions],
+            next_cursor=make_cursor(tenant, matching, page.after) if page.after else "",
         )
 
     async def GetStats(
@@ -125,7 +140,34 @@ class PredictionLogServicer(predictions_pb2_grpc.PredictionLogServiceServicer):
         """Numbers over all predictions that match."""
         tenant = _tenant(request.tenant)
         matching = self._matching(tenant, request.filter)
-        return to_stats(await self._queries.stats(tenant, matching))
+        return to_stats(await self._statistics.over(tenant, matching))
+
+    async def GetStatsSeries(
+        self, request: predictions_pb2.GetStatsSeriesRequest, context: Any
+    ) -> predictions_pb2.GetStatsSeriesResponse:
+        """Numbers by hour or day."""
+        series = await self._series.read(
+            _tenant(request.tenant),
+            series_filter_from(request),
+            granularity_from(request.bucket),
+            by_version=request.by_version,
+        )
+        return to_series(series)
+
+    async def ExportPredictions(
+        self, request: predictions_pb2.ExportPredictionsRequest, context: Any
+    ) -> AsyncIterator[predictions_pb2.ExportPredictionsResponse]:
+        """A file in pieces; it is complete only when the call ends with OK."""
+        tenant = _tenant(request.tenant)
+        pieces = self._export.pieces(
+            tenant,
+            self._matching(tenant, request.filter),
+            format_from(request.format),
+            after=identifier_from("after", request.after) if request.after else None,
+        )
+        async with aclosing(pieces):
+            async for piece in pieces:
+                yield to_export_response(piece)
 
     async def RecordFeedback(
         self, request: predictions_pb2.RecordFeedbackRequest, context: Any

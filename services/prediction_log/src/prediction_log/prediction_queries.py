@@ -1,30 +1,22 @@
-"""Finds predictions again: one, a page of them, or numbers about them."""
+"""Finds predictions again: one, or a page of them."""
 
+import time
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import (
-    ColumnElement,
-    RowMapping,
-    Select,
-    exists,
-    func,
-    lateral,
-    select,
-    true,
-)
-from sqlalchemy.dialects.postgresql import array, distinct_on
+from sqlalchemy import ColumnElement, RowMapping, Select, lateral, select, true
+from sqlalchemy.ext.asyncio import AsyncConnection
 
 from prediction_log.database import Database
 from prediction_log.domain import (
     FeedbackRecord,
     LoggedPrediction,
+    Page,
     PredictionFilter,
     PredictionRecord,
-    PredictionStats,
 )
-from prediction_log.event_decoding import ID_TIME_TOLERANCE
-from prediction_log.partitions import first_id_at
+from prediction_log.prediction_conditions import in_reach, picks_rows, that_match
 from prediction_log.tables import FEEDBACK, PREDICTION_LOGS
 
 _P = PREDICTION_LOGS.c
@@ -39,7 +31,11 @@ FEEDBACK_COLUMNS = [column for column in FEEDBACK.columns if column.name != "rec
 LATEST_FIRST = (_F.given_at.desc(), _F.id.desc())
 """Order of the feedback on one prediction: the first is the one that counts. Ids alone would not
 do: one that comes from an idempotency key carries no time."""
-_QUANTILES = [0.5, 0.95, 0.99]
+_FIRST_STRETCH = 2_000
+_LONGEST_STRETCH = 50_000
+"""Rows that one statement of a search looks at: some ten milliseconds' worth."""
+_PATIENCE = 1.0
+"""Seconds after which a search answers with what it has found."""
 
 
 class PredictionQueries:
@@ -49,65 +45,77 @@ class PredictionQueries:
     matches than can be read in time.
     """
 
-    def __init__(self, database: Database) -> None:
+    def __init__(self, database: Database, *, clock: Callable[[], float] = time.monotonic) -> None:
         self._database = database
+        self._clock = clock
 
     async def find(self, tenant: str, identifier: UUID) -> LoggedPrediction | None:
         """The tenant's prediction of that id."""
-        found = await self._read(_predictions(_P.tenant == tenant, _P.id == identifier, limit=1))
+        query = _predictions(_P.tenant == tenant, _P.id == identifier, limit=1)
+        async with self._database.transaction() as connection:
+            found = await _read(connection, query)
         return found[0] if found else None
 
     async def page(
         self, tenant: str, matching: PredictionFilter, *, after: UUID | None, limit: int
-    ) -> list[LoggedPrediction]:
-        """At most `limit` predictions, newest first, that are older than the one called `after`."""
-        conditions = _conditions(tenant, matching)
-        if after is not None:
-            conditions.append(_P.id < after)
-        return await self._read(_predictions(*conditions, limit=limit))
+    ) -> Page:
+        """At most `limit` predictions, newest first, that are older than the one called `after`.
 
-    async def stats(self, tenant: str, matching: PredictionFilter) -> PredictionStats:
-        """Numbers over all that match, as of one moment."""
+        Where few rows match, the index is walked in stretches, and after a second the page ends
+        with what was found: however rare a match is, no page takes much longer, and each one
+        comes nearer to the end.
+        """
+        conditions = that_match(tenant, matching)
         async with self._database.transaction() as connection:
-            row = (await connection.execute(_stats(tenant, matching))).mappings().one()
-        quantiles = row["quantiles"] or [None] * len(_QUANTILES)
-        return PredictionStats(
-            predictions=row["predictions"],
-            labels=row["labels"] or {},
-            mean_confidence=row["mean_confidence"],
-            inference_ms_p50=quantiles[0],
-            inference_ms_p95=quantiles[1],
-            inference_ms_p99=quantiles[2],
-            labelled=row["labelled"],
-            correct=row["correct"],
-        )
+            if not picks_rows(matching):
+                # One more than asked for tells whether there is another page.
+                query = _predictions(*conditions, *_older(after), limit=limit + 1)
+                return _page(await _read(connection, query), limit, None)
+            return await self._search(connection, tenant, matching, after, limit)
 
-    async def _read(self, query: Select[Any]) -> list[LoggedPrediction]:
-        async with self._database.transaction() as connection:
-            rows = (await connection.execute(query)).mappings().all()
-        return [_logged(row) for row in rows]
+    async def _search(
+        self,
+        connection: AsyncConnection,
+        tenant: str,
+        matching: PredictionFilter,
+        after: UUID | None,
+        limit: int,
+    ) -> Page:
+        conditions = that_match(tenant, matching)
+        give_up = self._clock() + _PATIENCE
+        stretch = _FIRST_STRETCH
+        found: list[LoggedPrediction] = []
+        while True:
+            reach = [*in_reach(tenant, matching), *_older(after)]
+            horizon = await connection.scalar(_horizon(reach, stretch))
+            within = [_P.id >= horizon] if horizon else []
+            query = _predictions(*conditions, *_older(after), *within, limit=limit + 1 - len(found))
+            found += await _read(connection, query)
+            if len(found) > limit or horizon is None or self._clock() >= give_up:
+                return _page(found, limit, horizon)
+            after = horizon
+            stretch = min(5 * stretch, _LONGEST_STRETCH)
 
 
-def _conditions(tenant: str, matching: PredictionFilter) -> list[ColumnElement[bool]]:
-    conditions = [_P.tenant == tenant]
-    for column, value in (
-        (_P.model, matching.model),
-        (_P.model_version, matching.model_version),
-        (_P.label, matching.label),
-        (_P.client_id, matching.client_id),
-        (_P.subject_digest, matching.subject_digest),
-    ):
-        if value is not None:
-            conditions.append(column == value)
-    # The ids carry the time, so a range of them picks partitions and a stretch of the index.
-    if (start := matching.predicted_from) is not None:
-        conditions += [_P.predicted_at >= start, _P.id >= first_id_at(start - ID_TIME_TOLERANCE)]
-    if (end := matching.predicted_before) is not None:
-        conditions += [_P.predicted_at < end, _P.id < first_id_at(end + ID_TIME_TOLERANCE)]
-    if matching.has_feedback is not None:
-        given = exists().where(_F.tenant == _P.tenant, _F.prediction_id == _P.id)
-        conditions.append(given if matching.has_feedback else ~given)
-    return conditions
+async def _read(connection: AsyncConnection, query: Select[Any]) -> list[LoggedPrediction]:
+    rows = (await connection.execute(query)).mappings().all()
+    return [_logged(row) for row in rows]
+
+
+def _page(found: list[LoggedPrediction], limit: int, horizon: UUID | None) -> Page:
+    """A page of what was found, of which the one beyond the limit is left to the next."""
+    if len(found) > limit:
+        return Page(found[:limit], found[limit - 1].record.id)
+    return Page(found, horizon)
+
+
+def _older(than: UUID | None) -> list[ColumnElement[bool]]:
+    return [] if than is None else [_P.id < than]
+
+
+def _horizon(reach: list[ColumnElement[bool]], rows: int) -> Select[Any]:
+    """The id of the last of so many rows, from the index alone; none where there are fewer."""
+    return select(_P.id).where(*reach).order_by(_P.id.desc()).offset(rows - 1).limit(1)
 
 
 def _predictions(*conditions: ColumnElement[bool], limit: int) -> Select[Any]:
@@ -122,46 +130,6 @@ def _predictions(*conditions: ColumnElement[bool], limit: int) -> Select[Any]:
     ).alias("latest")
     both = found.outerjoin(latest, true())
     return select(found, latest).select_from(both).order_by(found.c.id.desc())
-
-
-def _stats(tenant: str, matching: PredictionFilter) -> Select[Any]:
-    matched = (
-        select(_P.id, _P.label, _P.confidence, _P.inference_ms)
-        .where(*_conditions(tenant, matching))
-        .cte("matched")
-    )
-    counted = (
-        select(matched.c.label, func.count().label("number")).group_by(matched.c.label).subquery()
-    )
-    corrected = (
-        select(_F.prediction_id, _F.correct_label)
-        .where(_F.tenant == tenant, _F.correct_label.is_not(None))
-        .ext(distinct_on(_F.prediction_id))
-        .order_by(_F.prediction_id, *LATEST_FIRST)
-        .subquery()
-    )
-    judged = (
-        select(
-            func.count().label("labelled"),
-            func.count().filter(corrected.c.correct_label == matched.c.label).label("correct"),
-        )
-        .select_from(matched.join(corrected, corrected.c.prediction_id == matched.c.id))
-        .subquery()
-    )
-    overall = (
-        select(
-            func.count().label("predictions"),
-            func.avg(matched.c.confidence).label("mean_confidence"),
-            func.percentile_cont(array(_QUANTILES))
-            .within_group(matched.c.inference_ms)
-            .label("quantiles"),
-        )
-        .select_from(matched)
-        .subquery()
-    )
-    labels = select(func.jsonb_object_agg(counted.c.label, counted.c.number)).scalar_subquery()
-    both = overall.join(judged, true())
-    return select(overall, judged, labels.label("labels")).select_from(both)
 
 
 def _logged(row: RowMapping) -> LoggedPrediction:

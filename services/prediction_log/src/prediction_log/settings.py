@@ -182,6 +182,11 @@ class Settings(
         description="Pause after a batch that was not full, seconds: a steady trickle of events "
         "should not cost a transaction each.",
     )
+    export_calls: int = Field(
+        default=2,
+        ge=1,
+        description="Exports at the same time; each has two database connections of its own.",
+    )
     append_calls: int = Field(
         default=32,
         ge=1,

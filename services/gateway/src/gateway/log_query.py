@@ -1,0 +1,92 @@
+"""The part of a query string that picks predictions, and its names for the log's fields."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Annotated
+
+from fastapi import Depends, Query
+from pydantic import AwareDatetime
+
+from gateway.api_shapes import PlainText
+from gateway.prediction_log_client import PredictionQuery
+from servicekit.errors import FieldViolation, InvalidInput
+
+Word = Annotated[PlainText | None, Query(max_length=128)]
+From = Annotated[
+    AwareDatetime | None,
+    Query(alias="from", description="Inclusive.", examples=["2026-11-01T00:00:00Z"]),
+]
+Before = Annotated[
+    AwareDatetime | None, Query(description="Exclusive.", examples=["2026-12-01T00:00:00Z"])
+]
+_Share = Annotated[float | None, Query(ge=0, le=1, description="Inclusive.", examples=[0.6])]
+_PARAMETERS = {
+    "filter.model": "model",
+    "filter.model_version": "version",
+    "filter.label": "label",
+    "filter.client_id": "client_id",
+    "filter.predicted_from": "from",
+    "filter.predicted_before": "before",
+    "filter.confidence_from": "min_confidence",
+    "filter.confidence_to": "max_confidence",
+    "filter.input_sha256": "input_sha256",
+    "model_version": "version",
+    "predicted_from": "from",
+    "predicted_before": "before",
+}
+"""The query's names of the log's fields, where they differ."""
+
+
+def _matching(
+    model: Word = None,
+    version: Word = None,
+    label: Word = None,
+    client_id: Word = None,
+    predicted_from: From = None,
+    before: Before = None,
+    has_feedback: bool | None = None,
+    min_confidence: _Share = None,
+    max_confidence: _Share = None,
+    shadow: Annotated[
+        bool | None,
+        Query(description="Whether a version without traffic answered; callers never saw those."),
+    ] = None,
+    input_sha256: Annotated[
+        str | None,
+        Query(
+            pattern="^[0-9a-fA-F]{64}$",
+            description="SHA-256 of the text's UTF-8 bytes, hex: finds every prediction of a text.",
+        ),
+    ] = None,
+) -> PredictionQuery:
+    return PredictionQuery(
+        model=model or "",
+        model_version=version or "",
+        label=label or "",
+        client_id=client_id or "",
+        predicted_from=predicted_from,
+        predicted_before=before,
+        has_feedback=has_feedback,
+        confidence_from=min_confidence,
+        confidence_to=max_confidence,
+        shadow=shadow,
+        input_sha256=input_sha256 or "",
+    )
+
+
+Matching = Annotated[PredictionQuery, Depends(_matching)]
+
+
+@contextmanager
+def fields_as_parameters() -> Iterator[None]:
+    """Calls what the log refuses by the names that the query gave it."""
+    try:
+        yield
+    except InvalidInput as error:
+        violations = [
+            FieldViolation(_PARAMETERS.get(fault.field, fault.field), fault.description)
+            for fault in error.violations
+        ]
+        raise InvalidInput(
+            "The query cannot be taken.", reason=error.code, violations=violations
+        ) from error
