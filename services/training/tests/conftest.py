@@ -24,13 +24,25 @@ LAYERS = 6
 LABELS = ("negative", "positive")
 DEV_ROWS = 60
 
+# Tiny matrices gain nothing from a second thread, and lose much where others use the core.
+torch.set_num_threads(1)
+
 Weir = Callable[..., Result]
 
 
 @pytest.fixture(scope="session")
 def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A BERT of six thin layers with random weights, and a word tokenizer that pads."""
-    directory = tmp_path_factory.mktemp("base") / "tiny-bert"
+    return make_base(tmp_path_factory.mktemp("base") / "tiny-bert", LAYERS)
+
+
+@pytest.fixture(scope="session")
+def thin_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The same with two layers, where nothing depends on their number."""
+    return make_base(tmp_path_factory.mktemp("base") / "thin-bert", 2)
+
+
+def make_base(directory: Path, layers: int) -> Path:
     vocabulary = {word: index for index, word in enumerate((*SPECIAL, *GOOD, *BAD, *OTHER))}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()
@@ -44,7 +56,7 @@ def base(tmp_path_factory: pytest.TempPathFactory) -> Path:
         BertConfig(
             vocab_size=len(vocabulary),
             hidden_size=32,
-            num_hidden_layers=LAYERS,
+            num_hidden_layers=layers,
             num_attention_heads=4,
             intermediate_size=64,
             max_position_embeddings=64,
@@ -108,7 +120,7 @@ def built(
         "build",
         *("--train", train_file, "--dev", dev_file, "--base", base),
         *("--output", root / "models", "--name", "toy", "--version", "1", "--work", root / "work"),
-        *("--epochs", 6, "--learning-rate", "0.003", "--max-tokens", 48),
+        *("--epochs", 6, "--learning-rate", "0.003", "--max-tokens", 48, "--drop-leaked"),
     )
     assert result.exception is None, result.output
     (root / "output.txt").write_text(result.output)
@@ -122,4 +134,19 @@ def package(built: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def checkpoint(built: Path) -> Path:
-    return built / "work" / "toy-1"
+    return built / "work" / "toy-1" / "model"
+
+
+@pytest.fixture(scope="session")
+def data(
+    tmp_path_factory: pytest.TempPathFactory, weir: Weir, train_file: Path, dev_file: Path
+) -> Path:
+    """Prepared data of two sources, with some seconds of training in it at most."""
+    output = tmp_path_factory.mktemp("prepared") / "data"
+    other = write_rows(output.parent / "other" / "train.jsonl", make_rows(80, seed=3))
+    result = weir(
+        *("prepare", "--train", train_file, "--dev", dev_file, "--train", other, "--drop-leaked"),
+        *("--dev-share", "0.25", "--output", output),
+    )
+    assert result.exception is None, result.output
+    return output

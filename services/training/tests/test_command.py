@@ -3,20 +3,21 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+import yaml
 from click.testing import Result
 from rich.console import Console
 
 from training import __main__ as command
-from training.checkpoint import read_record
 from training.domain import ExportError, InputError
-from training.fine_tune import Step
-from training.training_progress import TrainingProgress
+from training.progress import Progress
+from training.training_record import finished_model, read_record
 
 Weir = Callable[..., Result]
 
@@ -83,7 +84,7 @@ def test_an_unknown_option_ends_in_exit_code_2(monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("changed", "complaint"),
     [
-        ({"--labels": "one"}, "two or more different names"),
+        ({"--labels": "one"}, "labels: Tuple should have at least 2 items"),
         ({"--labels": "one,one"}, "two or more different names"),
         ({"--labels": "one,"}, "two or more different names"),
         ({"--name": "Not A Name"}, "name 'Not A Name'"),
@@ -121,7 +122,7 @@ def test_what_cannot_work_is_refused_before_training(
 def test_a_build_says_how_far_it_is_and_what_it_wrote(built: Path) -> None:
     output = (built / "output.txt").read_text()
 
-    assert "step 60/60" in output
+    assert "best at step" in output
     assert "0 s left" in output
     assert "int8" in output
     assert str(built / "models" / "toy" / "1") in output
@@ -153,8 +154,10 @@ def test_an_existing_version_is_refused(
     assert "immutable" in str(result.exception)
 
 
-def test_an_unfinished_checkpoint_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no training\.json"):
+def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"not a finished run \(no training\.json\)"):
+        finished_model(tmp_path)
+    with pytest.raises(InputError, match=r"not a finished run \(no training\.json\)"):
         read_record(tmp_path)
 
 
@@ -165,21 +168,60 @@ def test_a_record_of_another_form_is_refused(tmp_path: Path) -> None:
         read_record(tmp_path)
 
 
+def test_a_model_that_servers_would_cut_otherwise_is_not_packaged(
+    weir: Weir, checkpoint: Path, dev_file: Path, tmp_path: Path
+) -> None:
+    tail = tmp_path / "tail"
+    shutil.copytree(checkpoint, tail)
+    record = json.loads((tail / "training.json").read_text())
+    record["recipe"]["model"]["truncation"] = "tail"
+    (tail / "training.json").write_text(json.dumps(record))
+
+    result = weir("package", tail, "--dev", dev_file, "--name", "toy", "--version", "2")
+
+    assert isinstance(result.exception, InputError)
+    assert "cuts texts as tail" in str(result.exception)
+
+
+def test_prepared_data_is_measured_source_by_source(
+    weir: Weir, built: Path, checkpoint: Path, tmp_path: Path
+) -> None:
+    result = weir(
+        "package", checkpoint.parent, "--dev", built / "work" / "toy-1" / "data",
+        "--name", "toy", "--version", "2", "--output", tmp_path,
+    )  # fmt: skip
+
+    assert result.exception is None, result.output
+    described = yaml.safe_load((tmp_path / "toy" / "2" / "model.yaml").read_text())
+    assert list(described["metrics"]) == ["toys dev"]
+
+
 @pytest.mark.parametrize("terminal", [True, False])
 def test_progress_shows_rate_loss_and_remaining_time(terminal: bool) -> None:
     shown = io.StringIO()
     console = Console(file=shown, force_terminal=terminal, width=100)
     clock = iter(range(0, 1000, 5))
 
-    with TrainingProgress(console, lambda: float(next(clock))) as progress:
-        for done in (1, 2, 3, 4):
-            progress(Step(done=done, total=4, examples=50 * done, loss=0.5))
+    with Progress(console, lambda: float(next(clock))).task("training", 4, "texts") as advance:
+        for _ in range(4):
+            advance(amount=50, note="loss 0.500")
 
     lines = shown.getvalue()
     assert "10 texts/s" in lines
     assert "loss 0.500" in lines
     if not terminal:
         assert lines.splitlines() == [
-            "step 2/4  10 texts/s  loss 0.500  10 s left",
-            "step 4/4  10 texts/s  loss 0.500  0 s left",
+            "training 2/4  10 texts/s  loss 0.500  10 s left",
+            "training 4/4  10 texts/s  loss 0.500  0 s left",
         ]
+
+
+def test_the_rate_of_resumed_work_counts_only_what_was_done_since() -> None:
+    shown = io.StringIO()
+    clock = iter((0.0, 20.0))
+    progress = Progress(Console(file=shown, width=100), lambda: next(clock))
+
+    with progress.task("training", 100, "texts", done=90) as advance:
+        advance(amount=40)
+
+    assert shown.getvalue() == "training 91/100  2 texts/s  180 s left\n"

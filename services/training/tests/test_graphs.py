@@ -8,9 +8,9 @@ import pytest
 
 from training import onnx_export
 from training.domain import ExportError
-from training.fine_tune import load_base
 from training.onnx_export import export_onnx, parity
 from training.quantise import check_fused, operators
+from training.text_classifier import load_classifier
 
 LABELS = ("negative", "positive")
 LAYERS = 6
@@ -18,7 +18,7 @@ LAYERS = 6
 
 @pytest.mark.parametrize("graph", ["traced", "fused"])
 def test_float_graphs_say_what_torch_says(checkpoint: Path, graph: str) -> None:
-    model = load_base(checkpoint, LABELS)
+    model = load_classifier(checkpoint)
 
     assert parity(model, checkpoint / f"{graph}.onnx") <= 1e-4
 
@@ -70,8 +70,7 @@ def test_a_graph_that_differs_from_torch_is_refused(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(onnx_export, "TOLERANCE", -1.0)
-    model = load_base(checkpoint, LABELS)
-    model.eval()
+    model = load_classifier(checkpoint)
 
     with pytest.raises(ExportError, match="differ from torch"):
         export_onnx(model, tmp_path / "traced.onnx")

@@ -90,8 +90,10 @@ def test_the_manifest_says_where_the_weights_come_from(
         {"name": "toys", "split": "dev", "rows": 60, "sha256": digests[1]},
     ]
     assert (described["base_model"], described["licence"]) == ("tiny-bert", "Apache-2.0")
-    assert described["training"]["epochs"] == 6
-    assert described["training"]["seed"] == 7
+    assert described["training"]["training"]["epochs"] == 6
+    assert described["training"]["training"]["seed"] == 7
+    for digest in ("recipe_sha256", "dataset_sha256", "code_sha256"):
+        assert len(described["training"][digest]) == 64
 
 
 def test_the_model_learnt_and_its_metrics_are_those_of_its_answers(
@@ -178,13 +180,13 @@ def test_the_tokenizer_cuts_at_the_limit_and_never_pads(package: Path) -> None:
     assert tokenizer.padding is None
 
 
-def test_the_card_states_the_figures_and_one_command(
+def test_the_card_states_the_figures_and_the_commands(
     package: Path, described: dict[str, Any]
 ) -> None:
     card = (package / "MODEL_CARD.md").read_text()
 
     assert f"| accuracy | {described['metrics']['toys dev']['accuracy']} |" in card
-    assert "weir-train build" in card
+    assert "weir-train fit" in card
     assert described["base_model_sha256"] in card
     assert "{" not in card
 

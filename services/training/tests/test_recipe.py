@@ -8,8 +8,9 @@ import pytest
 import yaml
 
 from training.domain import InputError
-from training.recipe import Recipe, digest
+from training.recipe import Recipe
 from training.recipe_file import change, explain, make_recipe, read_settings
+from training.recipe_section import digest
 
 from .conftest import Weir
 

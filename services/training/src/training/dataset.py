@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import gzip
-import hashlib
 import json
 import zlib
 from collections.abc import Sequence
 from pathlib import Path
 
 from training.domain import Dataset, Example, InputError
+from training.provenance import file_sha256
 
 
 def read_dataset(path: Path, labels: Sequence[str], *, limit: int | None = None) -> Dataset:
@@ -32,12 +32,6 @@ def read_dataset(path: Path, labels: Sequence[str], *, limit: int | None = None)
         examples=tuple(examples),
         sha256=file_sha256(path),
     )
-
-
-def file_sha256(path: Path) -> str:
-    """The SHA-256 of a file's bytes, in hex."""
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 def _lines(path: Path) -> list[str]:

@@ -19,6 +19,18 @@ class ExportError(Exception):
     """A graph is not what it must be (not fused, not equal to the model): nothing is packaged."""
 
 
+class TrainingError(Exception):
+    """Training went wrong in a way that no file is to blame for: the loss is not a number."""
+
+
+class Interrupted(Exception):
+    """The run was asked to stop and has kept a checkpoint; ``signal`` is what asked."""
+
+    def __init__(self, message: str, signal: int) -> None:
+        super().__init__(message)
+        self.signal = signal
+
+
 @dataclass(frozen=True, slots=True)
 class Example:
     """One labelled text; ``label`` is the index of a class in the order of the logits.
@@ -44,23 +56,6 @@ class Dataset:
     def title(self) -> str:
         """The name of the set in a package: data set and split."""
         return f"{self.name} {self.split}"
-
-
-@dataclass(frozen=True, slots=True)
-class Recipe:
-    """Everything that decides the weights, besides data and base model.
-
-    ``warmup`` is the share of all steps over which the learning rate rises linearly from zero; it
-    falls linearly to zero over the rest. ``max_tokens`` counts special tokens too.
-    """
-
-    epochs: int = 2
-    batch_size: int = 32
-    learning_rate: float = 5e-5
-    warmup: float = 0.06
-    weight_decay: float = 0.01
-    seed: int = 7
-    max_tokens: int = 256
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,8 +6,8 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from training.data_recipe import Source
 from training.raw_rows import RawRow
-from training.recipe import Source
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,6 +6,10 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
+import yaml
+
+POOLINGS = {"mean": "mean", "cls": "first token"}
+
 _CARD = """\
 # {name} {version}
 
@@ -21,9 +25,13 @@ and the texts of `golden.jsonl` were written for it.
 
 ## Recipe
 
-All weights were trained with AdamW for {epochs} epoch(s) in batches of {batch_size} rows of similar
-length, at a peak learning rate of {learning_rate}, with {warmup:.0%} linear warm-up, linear decay,
-weight decay {weight_decay} and seed {seed}. It took {minutes:.0f} min on {threads} CPU thread(s).
+AdamW with seed {seed}, the head on the {pooling} of the last hidden states; {steps} steps, the
+best weights are those of step {best_step}. It took {minutes:.0f} min on {device} with {threads} CPU
+thread(s). All settings:
+
+```yaml
+{settings}```
+
 The graph was traced, fused (attention, layer norms, embeddings, activations) and its weights
 quantised per channel to 7 of 8 bits, so that CPUs with and without VNNI multiply integers alike;
 activations are quantised at run time.
@@ -57,15 +65,15 @@ recipes that differ by less do not differ.
 
 ## Reproduce
 
-From the repository's root, with the data beside the repository (and another `--output` while this
-version exists, for a version is never overwritten):
+The recipe above, the data set with SHA-256 `{dataset_sha256}` (of its `dataset.json`) and the
+code with SHA-256 `{code_sha256}` make these weights, on the same number of threads with the same
+versions of torch ({torch}) and transformers ({transformers}):
 
 ```sh
-{command}
+weir-train prepare RECIPE --data DIRECTORY --output DATA
+weir-train fit DATA --recipe RECIPE --output RUN
+weir-train package RUN --dev DATA --name {name} --version {version}
 ```
-
-The same seed, data, base weights, number of threads and versions of torch ({torch}) and
-transformers ({transformers}) give the same weights.
 
 ## Licence
 
@@ -83,10 +91,14 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         "labels": " and ".join(f"`{label}`" for label in manifest["labels"]),
         "data": "\n".join(_data_line(row) for row in manifest["data"]),
         "figures": _figures(manifest["metrics"]),
+        "seed": training["training"]["seed"],
+        "pooling": POOLINGS[training["model"]["pooling"]],
+        "settings": yaml.safe_dump(
+            {part: training[part] for part in ("model", "training")}, sort_keys=False
+        ),
         "minutes": training["seconds"] / 60,
         "error": _standard_error(manifest["metrics"]),
         "max_tokens": manifest["inputs"]["max_tokens"],
-        "command": _command(manifest),
     }
     return _CARD.format_map(fields)
 
@@ -109,20 +121,3 @@ def _standard_error(metrics: Mapping[str, Mapping[str, Any]]) -> float:
         math.sqrt(scores["accuracy"] * (1 - scores["accuracy"]) / scores["rows"])
         for scores in metrics.values()
     )
-
-
-def _command(manifest: Mapping[str, Any]) -> str:
-    """The one command that makes this package again, with data and base model by name."""
-    train, dev = manifest["data"]
-    training = manifest["training"]
-    arguments = [
-        "weir-train build",
-        f"--train ../shared/data/{train['name']}/{train['split']}.jsonl.gz",
-        f"--dev ../shared/data/{dev['name']}/{dev['split']}.jsonl.gz",
-        f"--base {manifest['base_model']} --labels {','.join(manifest['labels'])}",
-        f"--output deploy/models --name {manifest['name']} --version {manifest['version']}",
-        f"--epochs {training['epochs']} --batch-size {training['batch_size']}"
-        f" --learning-rate {training['learning_rate']} --seed {training['seed']}"
-        f" --max-tokens {training['max_tokens']}",
-    ]
-    return " \\\n  ".join(arguments)

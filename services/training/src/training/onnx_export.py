@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import onnxruntime
 import torch
-from transformers import PreTrainedModel
 
 from training.domain import ExportError
+from training.text_classifier import TextClassifier
 
 OPSET = 17
 INPUTS = ("input_ids", "attention_mask")
@@ -18,32 +18,13 @@ OUTPUT = "logits"
 TOLERANCE = 1e-4
 
 
-class _Logits(torch.nn.Module):
-    """The model as a function of token ids and mask: segment ids are zeros, made in the graph."""
-
-    def __init__(self, model: PreTrainedModel) -> None:
-        super().__init__()
-        self.model = model
-
-    def forward(self, input_ids: torch.Tensor, attention_mask: torch.Tensor) -> torch.Tensor:
-        """Map int64 ``[batch, sequence]`` twice to float32 logits ``[batch, labels]``."""
-        logits: torch.Tensor = self.model(
-            input_ids=input_ids,
-            attention_mask=attention_mask,
-            token_type_ids=torch.zeros_like(input_ids),
-        ).logits
-        return logits
-
-
-def export_onnx(model: PreTrainedModel, path: Path) -> None:
+def export_onnx(model: TextClassifier, path: Path) -> None:
     """Write ``model`` to ``path`` with dynamic batch and sequence axes.
 
     Raises ExportError when the graph's logits differ from torch's by more than 1e-4 on shapes and
     paddings other than the traced one.
     """
-    # After exporting, torch restores the wrapper's mode throughout: a wrapper left in training
-    # mode would switch the model's dropout back on.
-    logits = _Logits(model).eval()
+    model.eval()
     ids, mask = _probe(batch=2, width=9, padding=3)
     with warnings.catch_warnings():
         # The fusion patterns of onnxruntime know the graphs of the tracing exporter. Its warnings
@@ -52,7 +33,7 @@ def export_onnx(model: PreTrainedModel, path: Path) -> None:
         warnings.filterwarnings("ignore", "Converting a tensor to a Python boolean")
         warnings.filterwarnings("ignore", "Exporting aten::index", UserWarning)
         torch.onnx.export(
-            logits,
+            model,
             (ids, mask),
             str(path),
             dynamo=False,
@@ -70,19 +51,20 @@ def export_onnx(model: PreTrainedModel, path: Path) -> None:
         raise ExportError(f"{path.name}: logits differ from torch by {difference:.2e}")
 
 
-def parity(model: PreTrainedModel, path: Path) -> float:
-    """The largest absolute difference between the logits of ``model`` (in eval mode) and a graph.
+def parity(model: TextClassifier, path: Path) -> float:
+    """The largest absolute difference between the logits of ``model`` and of a graph.
 
-    Probed with one row and with several, short and at the length limit, with and without padding.
+    The model is put in eval mode. Probed with one row and with several, short and at the length
+    limit, with and without padding.
     """
-    logits = _Logits(model).eval()
+    model.eval()
     session = onnxruntime.InferenceSession(str(path), providers=["CPUExecutionProvider"])
-    longest = min(256, int(model.config.max_position_embeddings))
+    longest = min(256, model.max_tokens)
     worst = 0.0
     for batch, width, padding in ((1, 3, 0), (1, longest, 0), (3, 17, 0), (4, 24, 20)):
         ids, mask = _probe(batch, width, padding)
         with torch.inference_mode():
-            expected = logits(ids, mask).numpy()
+            expected = model(ids, mask).numpy()
         (found,) = session.run([OUTPUT], {INPUTS[0]: ids.numpy(), INPUTS[1]: mask.numpy()})
         worst = max(worst, float(np.abs(expected - np.asarray(found)).max()))
     return worst

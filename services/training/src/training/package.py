@@ -13,8 +13,8 @@ from typing import Any
 
 import yaml
 
-from training.dataset import file_sha256
 from training.domain import InputError
+from training.provenance import file_sha256
 
 FORMAT = 1
 # The files whose digests the manifest holds, so that a package can be checked before it is served.

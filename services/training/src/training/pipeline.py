@@ -1,7 +1,4 @@
-"""The two halves of a build: rows to checkpoint, checkpoint to package.
-
-They meet in a directory, so that a package can be made again without training again.
-"""
+"""Makes a package of a finished model: export, fuse, quantise, evaluate, describe, write."""
 
 from __future__ import annotations
 
@@ -13,19 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import onnxruntime
-import torch
-import transformers
 
-from training.base_model import BaseModel
-from training.checkpoint import (
-    TOKENIZER,
-    DataRecord,
-    TrainingRecord,
-    read_record,
-    write_record,
-)
 from training.dataset import read_dataset
-from training.domain import Dataset, Recipe
+from training.domain import Dataset, InputError, Prediction
 from training.evaluate import (
     Evaluation,
     accuracy,
@@ -36,16 +23,24 @@ from training.evaluate import (
     macro_f1,
     mean_confidence,
 )
-from training.fine_tune import Step, fine_tune, load_base
 from training.float_noise import with_float_noise
 from training.golden import golden_text
 from training.model_card import model_card
 from training.onnx_classifier import OnnxClassifier
 from training.onnx_export import export_onnx
 from training.package import GOLDEN_TOLERANCE, check_target, manifest, write_package
+from training.prepared_data import DESCRIPTION, read_prepared
 from training.quantise import fuse, quantise
 from training.reference import reference_text
+from training.text_classifier import load_classifier
 from training.tokenizer import load_tokenizer
+from training.training_record import (
+    TOKENIZER,
+    DataRecord,
+    TrainingRecord,
+    finished_model,
+    read_record,
+)
 
 Say = Callable[[str], None]
 
@@ -62,78 +57,61 @@ class Target:
     version: str
 
 
-def make_checkpoint(
-    base: BaseModel,
-    train: Dataset,
-    labels: tuple[str, ...],
-    recipe: Recipe,
-    directory: Path,
-    on_step: Callable[[Step], None],
-) -> None:
-    """Fine-tune and leave weights, tokenizer and training record in ``directory``."""
-    _quiet_transformers()
-    tokenizer = load_tokenizer(base.directory / TOKENIZER, recipe.max_tokens)
-    started = time.monotonic()
-    model = fine_tune(base.directory, tokenizer, train.examples, labels, recipe, on_step)
-    record = TrainingRecord.of(
-        base,
-        train,
-        labels,
-        recipe,
-        seconds=time.monotonic() - started,
-        threads=torch.get_num_threads(),
-        torch=torch.__version__,
-        transformers=transformers.__version__,
-    )
-    directory.mkdir(parents=True, exist_ok=True)
-    model.save_pretrained(directory)
-    tokenizer.save(str(directory / TOKENIZER))
-    write_record(directory, record)
-
-
 def make_package(
-    checkpoint: Path,
+    run: Path,
     dev_path: Path,
     target: Target,
     now: Callable[[], datetime],
     say: Say,
 ) -> Path:
-    """Export, fuse, quantise and evaluate a checkpoint and write its package; return its directory.
+    """Export, fuse, quantise and evaluate a run's model and write its package; return that.
 
-    The float and int8 graphs stay in the checkpoint. Raises InputError for a checkpoint, data or
-    target that cannot be used, ExportError when a graph is not what it must be.
+    ``dev_path`` is a file of labelled rows, or a prepared data set, whose dev rows are then
+    measured source by source. The float and int8 graphs stay beside the model. Raises InputError
+    for a run, data or target that cannot be used, ExportError when a graph is not what it must be.
     """
-    _quiet_transformers()
     check_target(target.root, target.name, target.version)
-    record = read_record(checkpoint)
-    dev = read_dataset(dev_path, record.labels)
+    model = finished_model(run)
+    record = read_record(model)
+    if record.recipe.model.truncation != "head":
+        raise InputError(f"{run}: cuts texts as {record.recipe.model.truncation}; servers as head")
+    dev = dev_sets(dev_path, record.labels)
     say("exporting, fusing and quantising")
-    fused, int8 = _graphs(checkpoint, record)
+    fused, int8 = _graphs(model)
 
-    tokenizer = load_tokenizer(checkpoint / TOKENIZER, record.recipe.max_tokens)
+    tokenizer = load_tokenizer(model / TOKENIZER, record.recipe.model.max_tokens)
     classifier = OnnxClassifier(int8, tokenizer)
-    say(f"evaluating on {len(dev.examples)} rows, each text alone")
-    floats = evaluate(OnnxClassifier(fused, tokenizer).predict, dev.examples, time.perf_counter)
-    ints = evaluate(classifier.predict, dev.examples, time.perf_counter)
     noisy = [
         OnnxClassifier(with_float_noise(int8, seed), tokenizer).predict
         for seed in range(NOISE_SEEDS)
     ]
-    say("asking which answers depend on the float arithmetic of this CPU")
-    elsewhere = [[predict(row.text) for row in dev.examples] for predict in noisy]
-    metrics = {
-        **_metrics(floats, ints, dev),
-        "noise_changed_labels": changed_labels(ints.predictions, elsewhere),
-    }
-    say(f"accuracy {metrics['fp32_accuracy']:.4f} fp32, {metrics['accuracy']:.4f} int8")
+    metrics: dict[str, dict[str, Any]] = {}
+    predictions: list[Prediction] = []
+    for part in dev:
+        say(f"evaluating on {len(part.examples)} rows of {part.title}, each text alone")
+        floats = evaluate(
+            OnnxClassifier(fused, tokenizer).predict, part.examples, time.perf_counter
+        )
+        ints = evaluate(classifier.predict, part.examples, time.perf_counter)
+        # Which answers depend on the float arithmetic of this CPU.
+        elsewhere = [[predict(row.text) for row in part.examples] for predict in noisy]
+        metrics[part.title] = {
+            **_metrics(floats, ints, part),
+            "noise_changed_labels": changed_labels(ints.predictions, elsewhere),
+        }
+        predictions += ints.predictions
+        say(
+            f"{part.title}: accuracy {metrics[part.title]['fp32_accuracy']:.4f} fp32, "
+            f"{metrics[part.title]['accuracy']:.4f} int8"
+        )
 
     described = manifest(
         name=target.name,
         version=target.version,
         labels=record.labels,
-        max_tokens=record.recipe.max_tokens,
-        metrics={dev.title: metrics},
-        data=[asdict(record.data), asdict(DataRecord.of(dev))],
+        max_tokens=record.recipe.model.max_tokens,
+        metrics=metrics,
+        data=[asdict(of) for of in (*record.data, *map(DataRecord.of, dev))],
         base_model=record.base_model,
         base_model_sha256=record.base_model_sha256,
         licence=record.licence,
@@ -143,11 +121,11 @@ def make_package(
     texts = {
         "tokenizer.json": tokenizer.to_str(pretty=False) + "\n",
         "reference.json": reference_text(
-            ints.predictions,
+            predictions,
             record.labels,
             model=target.name,
             version=target.version,
-            source=dev.title,
+            source=", ".join(part.title for part in dev),
         ),
         "golden.jsonl": golden_text(
             classifier.predict, noisy, record.labels, tolerance=GOLDEN_TOLERANCE
@@ -157,11 +135,30 @@ def make_package(
     return write_package(target.root, int8, texts, described)
 
 
-def _graphs(checkpoint: Path, record: TrainingRecord) -> tuple[Path, Path]:
-    """Write the traced, the fused and the int8 graph into the checkpoint; return the last two."""
-    model = load_base(checkpoint, record.labels)
-    model.eval()
-    traced, fused, int8 = (checkpoint / f"{step}.onnx" for step in ("traced", "fused", "int8"))
+def dev_sets(path: Path, labels: tuple[str, ...]) -> tuple[Dataset, ...]:
+    """The rows of a file, or the dev rows of a prepared data set by source.
+
+    Raises InputError for rows that cannot be used and for other labels than the model's.
+    """
+    if not (path / DESCRIPTION).is_file():
+        return (read_dataset(path, labels),)
+    data = read_prepared(path)
+    if data.labels != labels:
+        raise InputError(f"{path}: labels {', '.join(data.labels)}, not {', '.join(labels)}")
+    digest = data.description["files"]["dev.jsonl.gz"]["sha256"]
+    rows = data.splits["dev"]
+    return tuple(
+        Dataset(source, "dev", tuple(row for row in rows if row.source == source), digest)
+        for source in sorted({row.source for row in rows})
+    )
+
+
+def _graphs(directory: Path) -> tuple[Path, Path]:
+    """Write the traced, the fused and the int8 graph beside a model; return the last two."""
+    model = load_classifier(directory)
+    if model.config.model_type != "bert":
+        raise InputError(f"{directory}: a {model.config.model_type} model; only BERT is fused")
+    traced, fused, int8 = (directory / f"{step}.onnx" for step in ("traced", "fused", "int8"))
     layers = int(model.config.num_hidden_layers)
     export_onnx(model, traced)
     fuse(
@@ -194,17 +191,21 @@ def _metrics(floats: Evaluation, ints: Evaluation, dev: Dataset) -> dict[str, An
 
 
 def _training(record: TrainingRecord) -> dict[str, Any]:
+    """What is needed to repeat the training: the recipe without paths of bases, and digests."""
+    recipe = record.recipe.model_dump(mode="json", include={"model", "training"})
+    recipe["model"]["base"] = record.base_model
     return {
-        **asdict(record.recipe),
+        **recipe,
+        "recipe_sha256": record.recipe_sha256,
+        "dataset_sha256": record.dataset_sha256,
+        "code_sha256": record.code_sha256,
+        "steps": record.steps,
+        "best_step": record.best_step,
         "seconds": record.seconds,
         "threads": record.threads,
+        "device": record.device,
+        "precision": record.precision,
         "torch": record.torch,
         "transformers": record.transformers,
         "onnxruntime": onnxruntime.__version__,
     }
-
-
-def _quiet_transformers() -> None:
-    # Its loading bars and its report on a new, untrained head would be all that a user sees.
-    transformers.logging.set_verbosity_error()
-    transformers.logging.disable_progress_bar()

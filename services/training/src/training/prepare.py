@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from training.cleaning import cleaner
+from training.data_recipe import Data, Source
 from training.domain import InputError
 from training.duplicates import deduplicate, leaked, near_key
 from training.hub_rows import read_hub_rows, rows_sha256
@@ -17,7 +18,7 @@ from training.prepared_data import write_prepared
 from training.progress import Progress
 from training.provenance import code_sha256, file_sha256
 from training.raw_rows import RawRow, read_rows
-from training.recipe import Data, Recipe, Source
+from training.recipe import Recipe
 from training.splitting import hold_out, shuffled, weigh
 
 # So many bad or leaked rows are named in an error; the rest is counted.

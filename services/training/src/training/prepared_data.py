@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from training.data_card import data_card
+from training.data_recipe import Data
 from training.domain import Example, InputError
 from training.labelled_rows import BadRow, LabelledRow
 from training.provenance import file_sha256
-from training.recipe import Data
 from training.staged_directory import staged_directory
 
 FORMAT = 1

@@ -13,7 +13,8 @@ from pydantic.fields import FieldInfo
 from pydantic_core import PydanticUndefined
 
 from training.domain import InputError
-from training.recipe import Recipe, Section
+from training.recipe import Recipe
+from training.recipe_section import Section
 
 
 class _StrictLoader(yaml.SafeLoader):

@@ -12,8 +12,8 @@ import random
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 
+from training.data_recipe import Source
 from training.labelled_rows import LabelledRow
-from training.recipe import Source
 
 
 def hold_out(

@@ -1,0 +1,149 @@
+"""``weir-train fit``: prepared data and a recipe become a finished model."""
+
+from __future__ import annotations
+
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from training.base_model import find_base_model
+from training.domain import InputError
+from training.prepare_command import Changes
+from training.prepared_data import PreparedData, read_prepared
+from training.progress import Progress
+from training.recipe import Recipe
+from training.recipe_file import change, make_recipe, parse_change, read_settings
+from training.terminal import terminal_progress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# A rehearsal: minutes on two cores, to see that all fits together.
+QUICK = {
+    "training.epochs": 1,
+    "training.max_rows": 4000,
+    "training.dev_rows": 200,
+    "model.max_tokens": 128,
+}
+
+
+def fit_command(
+    data: Annotated[Path, typer.Argument(help="A directory that prepare wrote.")],
+    output: Annotated[Path, typer.Option(help="The run's directory.")] = Path(".weir/training/run"),
+    recipe: Annotated[
+        Path | None, typer.Option(help="A recipe in YAML; its data is that of the directory.")
+    ] = None,
+    base: Annotated[
+        str | None, typer.Option(help="Pretrained encoder: a wheel, a directory or a hub id.")
+    ] = None,
+    epochs: Annotated[int | None, typer.Option(help="Passes over the rows, at most.")] = None,
+    learning_rate: Annotated[
+        float | None, typer.Option(help="The peak, after the warm-up.")
+    ] = None,
+    max_tokens: Annotated[
+        int | None, typer.Option(help="Where a text is cut, special tokens included.")
+    ] = None,
+    seed: Annotated[
+        int | None, typer.Option(help="Decides the new head, the order of rows and the dropout.")
+    ] = None,
+    precision: Annotated[
+        str | None, typer.Option(help="auto, fp32, bf16 or fp16; auto: what the device is good at.")
+    ] = None,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="A rehearsal of some minutes on few rows.")
+    ] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", help="Go on from the run's last checkpoint, if it has one.")
+    ] = False,
+    changes: Changes = None,
+) -> None:
+    """Fine-tune an encoder on prepared data; measure each source's dev rows while it goes.
+
+    weir-train fit .weir/training/data --recipe recipes/sentiment.yaml --output .weir/training/a
+
+    A run that was killed goes on with --resume, and ends in the same weights as an unbroken one:
+    on a CPU, the same data, recipe, base, number of threads and torch give the same weights.
+    Ctrl-C and SIGTERM keep a checkpoint first. The run's directory then holds model/ (weights,
+    tokenizer, training.json) and log.jsonl.
+    """
+    prepared = read_prepared(data)
+    options = {
+        "model.base": base,
+        "model.max_tokens": max_tokens,
+        "training.epochs": epochs,
+        "training.learning_rate": learning_rate,
+        "training.seed": seed,
+        "training.precision": precision,
+    }
+    progress = terminal_progress()
+    settings = read_settings(recipe) if recipe else {}
+    wanted = {
+        **(QUICK if quick else {}),
+        **{key: value for key, value in options.items() if value is not None},
+        **dict(parse_change(each) for each in changes or []),
+    }
+    checked = recipe_for(prepared, change(settings, wanted), str(recipe or "options"), progress)
+    run_fit(checked, prepared, output, progress, resume=resume)
+
+
+def recipe_for(
+    data: PreparedData, settings: dict[str, Any], origin: str, progress: Progress
+) -> Recipe:
+    """The recipe in ``settings`` with the data section that ``data`` was really prepared by.
+
+    Raises InputError when the recipe does not fit the schema, or has other labels.
+    """
+    given = settings.get("data")
+    own = data.recipe.model_dump(mode="json")
+    checked = make_recipe(
+        {"name": data.name, "labels": list(data.labels), **settings, "data": given or own}, origin
+    )
+    if checked.labels != data.labels:
+        raise InputError(
+            f"{origin}: labels {', '.join(checked.labels)}; the data has {', '.join(data.labels)}"
+        )
+    if checked.data != data.recipe:
+        progress.say("note: the data was prepared by another data section than the recipe's")
+    return checked.model_copy(update={"data": data.recipe})
+
+
+def run_fit(
+    recipe: Recipe, data: PreparedData, output: Path, progress: Progress, *, resume: bool
+) -> Path:
+    """Check what is quick to check, then fit; say where the model is."""
+    find_base_model(recipe.model.base)
+    # Imported late: torch takes seconds, and neither --help nor a typing error should wait for it.
+    from training.fit import fit
+
+    with _stop_signals() as stop_signal:
+        model = fit(
+            recipe, data, output, progress, time.monotonic, resume=resume, stop_signal=stop_signal
+        )
+    progress.say(f"wrote {model}")
+    return model
+
+
+@contextmanager
+def _stop_signals() -> Iterator[Callable[[], int]]:
+    """Give a function that returns the first SIGINT or SIGTERM that came, else 0.
+
+    A second one ends the program at once.
+    """
+    came: list[int] = []
+
+    def note(number: int, frame: FrameType | None) -> None:
+        came.append(number)
+        signal.signal(number, signal.SIG_DFL)
+
+    earlier = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield lambda: came[0] if came else 0
+    finally:
+        for number, handler in earlier.items():
+            signal.signal(number, handler)

@@ -1,0 +1,24 @@
+"""What training minimises."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+
+from training.encoded_rows import Batch
+from training.text_classifier import TextClassifier
+
+
+@dataclass(frozen=True, slots=True)
+class LabelLoss:
+    """Cross entropy with the rows' labels; ``smoothing`` is spread over all labels."""
+
+    smoothing: float
+
+    def __call__(self, model: TextClassifier, batch: Batch) -> torch.Tensor:
+        """One loss per row, float32 ``[rows]``."""
+        logits = model(batch.ids, batch.mask)
+        return torch.nn.functional.cross_entropy(
+            logits, batch.labels, reduction="none", label_smoothing=self.smoothing
+        )
