@@ -16,6 +16,7 @@ from weir_local.backup_file import BackupError, Manifest, pack, read_manifest, u
 from weir_local.database_facts import (
     DatabaseFacts,
     DatabaseUnreadable,
+    make_roles,
     read_facts,
     snapshot,
 )
@@ -113,6 +114,7 @@ def restore_into(sockets: Path, file: Path, dump: Path, audit_key: Path) -> str:
         BackupError: the backup is damaged, or not what its manifest says.
     """
     manifest = unpack(file, dump)
+    asyncio.run(make_roles(sockets, manifest.facts.roles))
     _program(
         "pg_restore",
         *("--exit-on-error", "--single-transaction", "--no-owner"),

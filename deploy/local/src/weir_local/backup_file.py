@@ -103,6 +103,7 @@ def _manifest(content: Mapping[str, Any]) -> Manifest:
         rows=content["rows"],
         audit_batches=content["audit_batches"],
         audit_head=content["audit_head"],
+        roles=content["roles"],
     )
     made_at = datetime.fromisoformat(content["made_at"])
     return Manifest(made_at, facts, content["dump_sha256"])

@@ -1,6 +1,6 @@
 """What a database of the log holds, in numbers that a restored copy must have, too."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +14,7 @@ WHERE relkind IN ('r', 'p') AND NOT relispartition AND relnamespace = 'public'::
 ORDER BY relname
 """
 _HEAD = "SELECT number, sha256 FROM audit_batches ORDER BY number DESC LIMIT 1"
+_ROLES = "SELECT rolname FROM pg_roles WHERE NOT rolsuper AND rolname !~ '^pg_' ORDER BY rolname"
 _REVISIONS = "alembic_version"
 
 
@@ -34,6 +35,8 @@ class DatabaseFacts:
     audit_batches: int
     audit_head: str | None
     """SHA-256 of the audit trail's last batch, in hex."""
+    roles: list[str]
+    """Who may be named in the privileges, beside the superuser."""
 
     @property
     def total(self) -> int:
@@ -61,16 +64,7 @@ async def snapshot(socket_directory: Path) -> AsyncIterator[tuple[str, DatabaseF
     Raises:
         DatabaseUnreadable: it does not answer.
     """
-    try:
-        connection = await asyncpg.connect(
-            user="postgres",
-            database="postgres",
-            host=str(socket_directory),
-            timeout=_TIMEOUT,
-            server_settings={"application_name": "weir-backup"},
-        )
-    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
-        raise DatabaseUnreadable(f"PostgreSQL does not answer: {error}") from error
+    connection = await _connect(socket_directory)
     try:
         # The dump may take long, and counting may, too.
         await connection.execute(
@@ -93,11 +87,25 @@ async def read_facts(socket_directory: Path) -> DatabaseFacts:
         return facts
 
 
+async def make_roles(socket_directory: Path, roles: Sequence[str]) -> None:
+    """Makes roles in a fresh server, so that privileges can name them; none has a password.
+
+    Raises:
+        DatabaseUnreadable: the server does not answer.
+    """
+    connection = await _connect(socket_directory)
+    try:
+        for role in roles:
+            await connection.execute(f"CREATE ROLE {_quoted(role)} LOGIN")
+    finally:
+        await connection.close()
+
+
 async def _facts(connection: asyncpg.Connection) -> DatabaseFacts:
     rows = {}
     for (table,) in await connection.fetch(_TABLES):
-        quoted = '"' + table.replace('"', '""') + '"'
-        rows[table] = await connection.fetchval(f"SELECT count(*) FROM {quoted}")  # noqa: S608
+        count = f"SELECT count(*) FROM {_quoted(table)}"  # noqa: S608
+        rows[table] = await connection.fetchval(count)
     head = await connection.fetchrow(_HEAD) if "audit_batches" in rows else None
     revision = None
     if _REVISIONS in rows:
@@ -108,4 +116,22 @@ async def _facts(connection: asyncpg.Connection) -> DatabaseFacts:
         rows=rows,
         audit_batches=head["number"] if head else 0,
         audit_head=head["sha256"].hex() if head else None,
+        roles=[name for (name,) in await connection.fetch(_ROLES)],
     )
+
+
+async def _connect(socket_directory: Path) -> asyncpg.Connection:
+    try:
+        return await asyncpg.connect(
+            user="postgres",
+            database="postgres",
+            host=str(socket_directory),
+            timeout=_TIMEOUT,
+            server_settings={"application_name": "weir-backup"},
+        )
+    except (OSError, TimeoutError, asyncpg.PostgresError) as error:
+        raise DatabaseUnreadable(f"PostgreSQL does not answer: {error}") from error
+
+
+def _quoted(name: str) -> str:
+    return '"' + name.replace('"', '""') + '"'
