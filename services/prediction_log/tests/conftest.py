@@ -236,6 +236,7 @@ def servicer(redis: Redis, keys: PrivacyKeys) -> Callable[..., PredictionLogServ
         *,
         append_calls: int = 4,
         export_calls: int = 2,
+        append_idle: float = 30.0,
         events: Redis = redis,
     ) -> PredictionLogServicer:
         def now() -> datetime:
@@ -251,7 +252,9 @@ def servicer(redis: Redis, keys: PrivacyKeys) -> Callable[..., PredictionLogServ
             PredictionExport(database, at_most=export_calls, now=now),
             FeedbackDesk(queries, history, publisher, FEEDBACK_STREAM, new_id),
             history,
-            Appender(publisher, [STREAM], new_id_at, max_calls=append_calls),
+            Appender(
+                publisher, [STREAM], new_id_at, max_calls=append_calls, longest_wait=append_idle
+            ),
             InputReader(database, keys.subject_keys, AuditFacts(publisher, AUDIT_STREAM, new_id)),
             keys.pseudonyms,
         )

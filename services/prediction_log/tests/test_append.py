@@ -13,7 +13,7 @@ from redis.asyncio import Redis
 
 from prediction_log import appending
 from prediction_log.event_decoding import decode_prediction
-from servicekit.errors import Exhausted, InvalidInput, ServiceError, Unavailable
+from servicekit.errors import DeadlineExceeded, Exhausted, InvalidInput, ServiceError, Unavailable
 from servicekit.identifiers import new_id, new_id_at, time_of
 from servicekit.redis_client import open_redis
 from testkit.issuer import FakeIssuer
@@ -285,6 +285,19 @@ async def test_callers_beyond_the_limit_are_refused_until_another_has_ended(
     assert (caught.value.code, caught.value.retry_after) == ("APPENDS_FULL", 1.0)
     go_on.set()
     assert (await first).accepted == 1000
+    assert (await call(messages([made()]))).accepted == 1
+
+
+async def test_caller_that_falls_silent_gives_its_place_up(log: Any, serve: Any) -> None:
+    call = await serve(log.database, append_calls=1, append_idle=0.3)
+
+    async def silent() -> AsyncIterator[pb.AppendRequest]:
+        yield pb.AppendRequest(records=[made()])
+        await asyncio.Event().wait()
+
+    with pytest.raises(DeadlineExceeded) as caught:
+        await call(silent())
+    assert caught.value.code == "APPEND_IDLE"
     assert (await call(messages([made()]))).accepted == 1
 
 

@@ -79,6 +79,8 @@ def valid_requests(prediction_id: str) -> list[Message]:
         pb.GetPredictionRequest(prediction_id=prediction_id),
         pb.ListPredictionsRequest(limit=2, filter=pb.PredictionFilter(model="sentiment")),
         pb.GetStatsRequest(filter=pb.PredictionFilter(label="positive")),
+        pb.GetStatsSeriesRequest(model="sentiment", bucket=pb.STATS_BUCKET_HOUR),
+        pb.ExportPredictionsRequest(format=pb.EXPORT_FORMAT_CSV),
         pb.ListFeedbackRequest(prediction_id=prediction_id, limit=1),
         pb.RecordFeedbackRequest(
             prediction_id=prediction_id, correct_label="negative", idempotency_key="k"
@@ -120,6 +122,8 @@ class Requests:
 
 @pytest_asyncio.fixture
 async def requests(log: Any, facts: Any, call: Any) -> Requests:
+    # The rollups have nothing to catch up with.
+    await log.execute("INSERT INTO prediction_rollup_backfill VALUES (now())")
     batch = [facts.prediction() for _ in range(3)]
     await log.recorder().record(facts.events(*batch))
     cursor = (await call(pb.ListPredictionsRequest(limit=1))).next_cursor
@@ -206,6 +210,7 @@ async def _answer(behaviour: Any, method: MethodDescriptor, request: Message) ->
 
 
 async def test_fields_that_nobody_knows_change_nothing(log: Any, facts: Any, raw: Raw) -> None:
+    await log.execute("INSERT INTO prediction_rollup_backfill VALUES (now())")
     fact = facts.prediction()
     await log.recorder().record(facts.events(fact))
     for request in valid_requests(fact.prediction_id):

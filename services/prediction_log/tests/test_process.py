@@ -12,12 +12,18 @@ from typing import Any
 
 import grpc
 import pytest
+from google.protobuf import descriptor_pool
 from google.protobuf.timestamp_pb2 import Timestamp
 from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
 from opentelemetry.sdk.trace import TracerProvider
 from redis.asyncio import Redis
 
 from servicekit.event_stream import EventPublisher
+from servicekit.grpc_errors import from_rpc_error
+from servicekit.grpc_interceptors import PUBLIC_SERVICES
 from servicekit.identifiers import new_id
 from testkit.issuer import ISSUER, FakeIssuer
 from testkit.otlp import OtlpReceiver, ReceivedSpan
@@ -132,6 +138,34 @@ async def test_process_writes_what_is_published_answers_and_stops_cleanly(
     }
     assert not any(entry["level"] in ("error", "warning") for entry in service.log)
     assert token not in json.dumps(service.log)
+
+
+async def test_every_method_that_is_exposed_asks_for_a_scope(
+    log: Any, launch: Launch, issuer: FakeIssuer
+) -> None:
+    service = launch(log.url)
+    await until(service.serving, within=30)
+
+    def exposed() -> list[str]:
+        with grpc.insecure_channel(service.address) as channel:
+            return list(ProtoReflectionDescriptorDatabase(channel).get_services())
+
+    found = set(await asyncio.to_thread(exposed)) - PUBLIC_SERVICES
+    assert found == {
+        "weir.predictions.v1.PredictionLogService",
+        "weir.predictions.v1.PrivacyService",
+    }
+    pool = descriptor_pool.Default()
+    methods = [method for name in found for method in pool.FindServiceByName(name).methods]
+    metadata = (("authorization", f"Bearer {issuer.token('nothing')}"),)
+    async with grpc.aio.insecure_channel(service.address) as channel:
+        for method in methods:
+            path = f"/{method.containing_service.full_name}/{method.name}"
+            # Requests are not read before the caller may call, so the shape does not matter.
+            with pytest.raises(grpc.aio.AioRpcError) as caught:
+                await channel.unary_unary(path)(b"", metadata=metadata)
+            error = from_rpc_error(caught.value, "prediction_log")
+            assert error.code == "SCOPE_MISSING", (path, error.message)
 
 
 async def test_one_request_is_one_trace(

@@ -110,7 +110,11 @@ async def serve(settings: Settings) -> None:
         FeedbackDesk(queries, history, publisher, settings.feedback_stream, new_id),
         history,
         Appender(
-            publisher, settings.predictions_streams, new_id_at, max_calls=settings.append_calls
+            publisher,
+            settings.predictions_streams,
+            new_id_at,
+            max_calls=settings.append_calls,
+            longest_wait=settings.append_idle_timeout,
         ),
         InputReader(reading, keys.subject_keys, audit),
         keys.pseudonyms,

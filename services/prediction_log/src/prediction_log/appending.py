@@ -1,19 +1,22 @@
 """Takes predictions that were made elsewhere: checks each like an event and publishes it as one."""
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from itertools import cycle
+from typing import TypeVar
 from uuid import UUID
 
 from prometheus_client import Counter
 
-from prediction_log.domain import AppendsFull, PoisonEvent
+from prediction_log.domain import AppendIdle, AppendsFull, PoisonEvent
 from prediction_log.event_decoding import prediction_records
 from servicekit.event_stream import EventPublisher
 from servicekit.identifiers import LATEST_MILLISECOND
 from weir.events.v1 import events_pb2
 
+MessageT = TypeVar("MessageT")
 RECORDS = Counter(
     "weir_prediction_log_appended_total",
     "Records that came by Append: accepted, or rejected for breaking a rule.",
@@ -51,6 +54,7 @@ class Appender:
         streams: of predictions; slices go to them in turn.
         id_at: makes a UUIDv7 of a moment, milliseconds since the epoch, for records without one.
         max_calls: how many may go on at a time, since each holds a slice in memory.
+        longest_wait: for a caller's next message, seconds: who sends nothing gives its place up.
     """
 
     def __init__(
@@ -60,11 +64,13 @@ class Appender:
         id_at: Callable[[int], UUID],
         *,
         max_calls: int,
+        longest_wait: float,
     ) -> None:
         self._publisher = publisher
         self._streams = cycle(streams)
         self._id_at = id_at
         self._free = max_calls
+        self._longest_wait = longest_wait
 
     @contextmanager
     def begin(self) -> Iterator["Appending"]:
@@ -80,6 +86,22 @@ class Appender:
             yield Appending(self._publisher, self._streams, self._id_at)
         finally:
             self._free += 1
+
+    async def awaited(self, messages: AsyncIterator[MessageT]) -> AsyncIterator[MessageT]:
+        """The messages of one caller as they come.
+
+        Raises:
+            AppendIdle: the next one did not come in time.
+        """
+        while True:
+            try:
+                async with asyncio.timeout(self._longest_wait):
+                    message = await anext(messages)
+            except StopAsyncIteration:
+                return
+            except TimeoutError as error:
+                raise AppendIdle("No further record came; append the rest anew.") from error
+            yield message
 
 
 class Appending:

@@ -365,6 +365,12 @@ class ExportsBusy(Exhausted):
     reason = "EXPORTS_BUSY"
 
 
+class AppendIdle(DeadlineExceeded):
+    """A caller that appends sent nothing for too long."""
+
+    reason = "APPEND_IDLE"
+
+
 class LogStoreUnavailable(Unavailable):
     """The database is away, too slow or full.
 

@@ -210,7 +210,7 @@ class PredictionLogServicer(predictions_pb2_grpc.PredictionLogServiceServicer):
         caller = request_context.principal.get()
         keeping = keeping_claimed(caller)
         with self._appender.begin() as appending:
-            async for request in request_iterator:
+            async for request in self._appender.awaited(aiter(request_iterator)):
                 if len(request.records) > MAX_APPEND_RECORDS:
                     raise invalid("records", f"are more than {MAX_APPEND_RECORDS}")
                 await appending.add(

@@ -193,6 +193,11 @@ class Settings(
         description="Append calls at the same time; further ones are refused with "
         "RESOURCE_EXHAUSTED.",
     )
+    append_idle_timeout: float = Field(
+        default=30.0,
+        gt=0,
+        description="Longest that an Append call may send nothing, seconds; then it is ended.",
+    )
     audit_signing_key_file: Path | None = Field(
         default=None,
         description="Ed25519 private key (PEM) that signs checkpoints of the audit trail, made by "

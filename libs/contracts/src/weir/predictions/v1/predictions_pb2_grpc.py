@@ -136,7 +136,9 @@ class PredictionLogServiceServicer:
 
     def Append(self, request_iterator, context):
         """Takes records of predictions that were made elsewhere. Answers when all that it accepted is on
-        the event stream; records that carry the same id again are one row.
+        the event stream; records that carry the same id again are one row, as long as the token names
+        the same retention class. On an error any part of them may have been taken: append them again,
+        with their ids.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')

@@ -52,7 +52,9 @@ class PredictionLogServiceStub:
     """The feedback on one prediction, newest first, in pages."""
     Append: _grpc.StreamUnaryMultiCallable[_predictions_pb2.AppendRequest, _predictions_pb2.AppendResponse]
     """Takes records of predictions that were made elsewhere. Answers when all that it accepted is on
-    the event stream; records that carry the same id again are one row.
+    the event stream; records that carry the same id again are one row, as long as the token names
+    the same retention class. On an error any part of them may have been taken: append them again,
+    with their ids.
     """
 
 @_typing.type_check_only
@@ -79,7 +81,9 @@ class PredictionLogServiceAsyncStub(PredictionLogServiceStub):
     """The feedback on one prediction, newest first, in pages."""
     Append: _aio.StreamUnaryMultiCallable[_predictions_pb2.AppendRequest, _predictions_pb2.AppendResponse]  # type: ignore[assignment]
     """Takes records of predictions that were made elsewhere. Answers when all that it accepted is on
-    the event stream; records that carry the same id again are one row.
+    the event stream; records that carry the same id again are one row, as long as the token names
+    the same retention class. On an error any part of them may have been taken: append them again,
+    with their ids.
     """
 
 class PredictionLogServiceServicer(metaclass=_abc_1.ABCMeta):
@@ -151,7 +155,9 @@ class PredictionLogServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_predictions_pb2.AppendResponse, _abc.Awaitable[_predictions_pb2.AppendResponse]]:
         """Takes records of predictions that were made elsewhere. Answers when all that it accepted is on
-        the event stream; records that carry the same id again are one row.
+        the event stream; records that carry the same id again are one row, as long as the token names
+        the same retention class. On an error any part of them may have been taken: append them again,
+        with their ids.
         """
 
 def add_PredictionLogServiceServicer_to_server(servicer: PredictionLogServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
