@@ -6,6 +6,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 ENVIRONMENTS = $(PYTHON) requirements/environments.py
 PROTOS = $(wildcard protos/*/*/*.proto protos/*/*/*/*.proto)
 STUBS = libs/contracts/src
+BENCH = single_predictions intake log_queries
 
 .DEFAULT_GOAL := help
 .PHONY: bench chaos help python trace run replay status test lint fmt protos lock clean
@@ -45,9 +46,9 @@ replay: python ## Send labelled texts through a platform and check the books: DA
 	@$(ENVIRONMENTS) sync dev
 	@.venv/bin/python tests/replay/replay.py $(DATA) $(ARGS)
 
-bench: python ## Measure rate and latency of single predictions
+bench: python ## Measure this machine: BENCH=single_predictions, intake or log_queries; all by default
 	@$(ENVIRONMENTS) sync dev
-	@.venv/bin/python tests/bench/single_predictions.py
+	@for bench in $(BENCH); do .venv/bin/python tests/bench/$$bench.py $(ARGS) || exit 1; done
 
 chaos: python ## Kill processes at random and take PostgreSQL away under traffic, compare the books
 	@$(ENVIRONMENTS) sync dev

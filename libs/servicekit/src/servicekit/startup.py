@@ -60,7 +60,11 @@ def describe_settings(settings_type: type[BaseSettings]) -> str:
     prefix = str(settings_type.model_config.get("env_prefix", "")).upper()
     lines = ["settings, read from the environment:"]
     for name, field in sorted(settings_type.model_fields.items()):
-        default = "required" if field.is_required() else f"default: {field.get_default()}"
+        default = (
+            "required"
+            if field.is_required()
+            else f"default: {field.get_default(call_default_factory=True)}"
+        )
         lines.append(f"  {prefix}{name.upper()} ({default})")
         lines += textwrap.wrap(
             field.description or "", 92, initial_indent=" " * 6, subsequent_indent=" " * 6

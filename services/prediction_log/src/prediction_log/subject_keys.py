@@ -1,6 +1,7 @@
 """The keys that texts are encrypted under: one for each person, and one for a tenant's others.
 
-Destroying a key makes its texts unreadable wherever they are, in backups too.
+Destroying a key makes its texts unreadable wherever the key is gone; a backup from before holds it,
+wrapped.
 """
 
 import secrets
