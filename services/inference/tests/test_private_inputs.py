@@ -70,7 +70,7 @@ class TestWithTheLogsKey:
             {"keeping": {"input": "of tomorrow"}},
             {"keeping": "encrypted"},
             {"keeping": {"input": "nothing", "retention_class": 5}},
-            {"keeping": {"retention_class": "r" * 129}},
+            {"keeping": {"retention_class": "r" * 33}},
         ],
     )
     async def test_token_that_says_nothing_or_nonsense_keeps_nothing(
@@ -163,7 +163,7 @@ class TestWithTheLogsKey:
         self, connect: Connect, issuer: FakeIssuer
     ) -> None:
         stub = connect(issuer.token("models:predict", "delegate"))
-        item = pb.PredictItem(text=TEXT, keeping=Keeping(retention_class="r" * 129))
+        item = pb.PredictItem(text=TEXT, keeping=Keeping(retention_class="r" * 33))
         assert (await refused(stub, call(item))).code == "KEEPING_INVALID"
 
     @pytest.mark.parametrize("subject", ["s" * 257, "a\0b", "a\nb", " \u3000", "\x85"])

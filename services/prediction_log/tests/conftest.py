@@ -329,6 +329,12 @@ async def call(serve: Callable[[Any], Any], log: LogUnderTest) -> Call:
 
 
 @pytest.fixture
+def eraser(issuer: FakeIssuer) -> str:
+    """The token of somebody who may erase, and look whether it worked."""
+    return issuer.token("privacy:erase", "predictions:read", "inputs:read", client_id="officer")
+
+
+@pytest.fixture
 def written(log: LogUnderTest, redis: Redis) -> Call:
     """Writes what is on a stream, the one of feedback by default; returns it."""
 

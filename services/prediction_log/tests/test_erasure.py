@@ -4,39 +4,29 @@ import asyncio
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from redis.asyncio import Redis
 
 from prediction_log.erased_letters import ErasedLetters
 from prediction_log.erasure_work import ErasureWork, StreamTails
-from prediction_log.event_decoding import decode_audit, decode_feedback
+from prediction_log.event_decoding import decode_feedback
 from prediction_log.key_making import create_keys
-from prediction_log.privacy_keys import PrivacyKeys
-from servicekit.errors import InvalidInput, NotFound, PermissionDenied, Unavailable
-from testkit.issuer import FakeIssuer
 from weir.events.v1 import events_pb2
 from weir.predictions.v1 import predictions_pb2 as pb
-from weir.predictions.v1 import privacy_pb2
 from weir.predictions.v1.privacy_pb2 import (
     ERASURE_STATE_COMPLETE,
     ERASURE_STATE_RUNNING,
-    EraseSubjectRequest,
-    GetErasureRequest,
 )
 
-from .conftest import AUDIT_STREAM, STREAM, keys_in
+from .conftest import STREAM, keys_in
+from .erasing import SUBJECT, TEXT, KilledAfter, erase, state
 from .sealing import ENCRYPTED, NOTHING, PLAIN, seal
-from .test_private_parts import SUBJECT, TEXT, everything
+from .test_private_parts import everything
 
 Call = Callable[..., Any]
 Look = Callable[[], Any]
-
-
-@pytest.fixture
-def eraser(issuer: FakeIssuer) -> str:
-    return issuer.token("privacy:erase", "predictions:read", "inputs:read", client_id="officer")
 
 
 @pytest.fixture
@@ -45,16 +35,6 @@ def look(log: Any, redis: Redis, keys: Any) -> Look:
     letters = ErasedLetters(log.database, keys.opener)
     tails = StreamTails(redis, [STREAM, "weir:feedback"])
     return ErasureWork(log.database, tails, letters, batch=3, grace=0).look
-
-
-async def erase(call: Call, token: str, subject: str = SUBJECT) -> privacy_pb2.Erasure:
-    answer = await call(EraseSubjectRequest(subject=subject), token=token)
-    return answer.erasure  # type: ignore[no-any-return]
-
-
-async def state(call: Call, token: str, erasure: Any) -> privacy_pb2.Erasure:
-    answer = await call(GetErasureRequest(erasure_id=erasure.erasure_id), token=token)
-    return answer.erasure  # type: ignore[no-any-return]
 
 
 async def test_erased_person_is_gone_from_every_row_and_others_stay(
@@ -223,6 +203,29 @@ async def test_several_replicas_redact_side_by_side_and_count_once(
     assert (await state(call, eraser, erasure)).redacted == 30
 
 
+async def test_work_that_was_broken_off_goes_on_where_it_was(
+    log: Any,
+    facts: Any,
+    keys: Any,
+    key_directory: Path,
+    call: Call,
+    eraser: str,
+    look: Look,
+    redis: Redis,
+) -> None:
+    batch = [seal(key_directory, facts.prediction(), NOTHING, subject=SUBJECT) for _ in range(10)]
+    await log.recorder(keys=keys).record(facts.events(*batch))
+    erasure = await erase(call, eraser)
+    broken: Any = KilledAfter(log.database, 3)
+    letters = ErasedLetters(broken, keys.opener)
+    await ErasureWork(broken, StreamTails(redis, []), letters, batch=3, grace=0).look()
+    half = await state(call, eraser, erasure)
+    assert (half.state, half.redacted) == (ERASURE_STATE_RUNNING, 6)
+    await look()
+    done = await state(call, eraser, erasure)
+    assert (done.state, done.redacted) == (ERASURE_STATE_COMPLETE, 10)
+
+
 async def test_records_that_are_written_while_a_person_is_erased_keep_nothing(
     log: Any, facts: Any, keys: Any, key_directory: Path, call: Call, eraser: str, look: Look
 ) -> None:
@@ -244,71 +247,6 @@ async def test_records_that_are_written_while_a_person_is_erased_keep_nothing(
     assert len(rows) == 120
     assert all(row["erased_at"] and row["input_ciphertext"] is None for row in rows)
     assert await log.count("subject_keys") == 0
-
-
-async def test_erasure_is_on_the_audit_trail_or_does_not_happen(
-    log: Any,
-    facts: Any,
-    keys: Any,
-    key_directory: Path,
-    call: Call,
-    eraser: str,
-    written: Call,
-    redis: Redis,
-) -> None:
-    fact = seal(key_directory, facts.prediction(), ENCRYPTED, subject=SUBJECT, text=TEXT)
-    await log.recorder(keys=keys).record(facts.events(fact))
-    await redis.set(AUDIT_STREAM, "no stream")
-    with pytest.raises(Unavailable) as caught:
-        await erase(call, eraser)
-    assert caught.value.code == "EVENT_STREAM_UNAVAILABLE"
-    assert await log.count("subject_keys") == 1
-    assert await log.count("erasures") == 0
-    await redis.delete(AUDIT_STREAM)
-    erasure = await erase(call, eraser)
-    await written(AUDIT_STREAM, decode_audit)
-    (event,) = await log.rows("SELECT action, outcome, client_id, tenant, target FROM audit_log")
-    assert event == {
-        "action": "subject.erase",
-        "outcome": "allowed",
-        "client_id": "officer",
-        "tenant": "tenant-1",
-        "target": erasure.erasure_id,
-    }
-
-
-async def test_erasures_of_other_tenants_do_not_exist(
-    call: Call, eraser: str, issuer: FakeIssuer
-) -> None:
-    erasure = await erase(call, eraser)
-    stranger = issuer.token("privacy:erase", tenant="tenant-2")
-    for token, identifier in ((stranger, erasure.erasure_id), (eraser, str(uuid4()))):
-        with pytest.raises(NotFound) as caught:
-            await call(GetErasureRequest(erasure_id=identifier), token=token)
-        assert caught.value.code == "ERASURE_NOT_FOUND"
-    with pytest.raises(PermissionDenied):
-        await call(EraseSubjectRequest(tenant="tenant-1", subject=SUBJECT), token=stranger)
-    for request in (EraseSubjectRequest(subject=SUBJECT), GetErasureRequest()):
-        with pytest.raises(PermissionDenied):
-            await call(request, token=issuer.token("predictions:read"))
-
-
-async def test_bad_requests_are_refused_by_field(
-    call: Call, eraser: str, serve: Call, log: Any
-) -> None:
-    for request, field in (
-        (EraseSubjectRequest(), "subject"),
-        (EraseSubjectRequest(subject="s" * 257), "subject"),
-        (EraseSubjectRequest(subject="a\0b"), "subject"),
-        (GetErasureRequest(erasure_id="none"), "erasure_id"),
-    ):
-        with pytest.raises(InvalidInput) as caught:
-            await call(request, token=eraser)
-        assert caught.value.violations[0].field == field
-    without_keys = await serve(log.database, PrivacyKeys())
-    with pytest.raises(Unavailable) as unavailable:
-        await without_keys(EraseSubjectRequest(subject=SUBJECT), token=eraser)
-    assert unavailable.value.code == "PRIVACY_NOT_CONFIGURED"
 
 
 async def test_work_waits_for_the_stores_and_says_so_once(

@@ -11,15 +11,15 @@ from typing import Any
 
 import pytest
 
-from prediction_log.database import Database
 from prediction_log.domain import LogStoreUnavailable, MasterKeyMissing
 from prediction_log.key_making import MASTER_KEYS, create_keys
 from prediction_log.key_rotation import KeyRotation, RotationResult
 from prediction_log.master_keys import MasterKeys
 
 from .conftest import keys_in
+from .erasing import TEXT, KilledAfter
 from .sealing import ENCRYPTED, seal
-from .test_private_parts import TEXT, read
+from .test_private_parts import read
 
 OpenLog = Callable[..., Any]
 
@@ -95,20 +95,6 @@ async def test_key_that_cannot_be_unwrapped_is_told_and_stops_nothing(
     assert (result.rewrapped, result.left) == (1, {"of last year": 1})
     with pytest.raises(MasterKeyMissing):
         await read(log, keys, lost)
-
-
-class KilledAfter:
-    """A database that goes away after some transactions."""
-
-    def __init__(self, database: Database, transactions: int) -> None:
-        self._database = database
-        self._left = transactions
-
-    def transaction(self) -> Any:
-        if self._left == 0:
-            raise LogStoreUnavailable("gone")
-        self._left -= 1
-        return self._database.transaction()
 
 
 async def test_rotation_that_was_broken_off_goes_on_where_it_was_while_others_write(

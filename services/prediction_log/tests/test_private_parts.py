@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import select
 
-from prediction_log.domain import InputDamaged, RejectedData
+from prediction_log.domain import InputDamaged, LogStoreUnavailable, RejectedData
 from prediction_log.event_decoding import decode_prediction
 from prediction_log.key_making import create_keys
 from prediction_log.record_store import RecordStore, record_writers
@@ -17,10 +17,8 @@ from prediction_log.tables import METADATA
 from weir.events.v1 import events_pb2
 
 from .conftest import keys_in
+from .erasing import SUBJECT, TEXT
 from .sealing import ENCRYPTED, NOTHING, PLAIN, seal
-
-TEXT = "Grandmother's parcel never came."
-SUBJECT = "alice@example.org"
 
 
 async def everything(log: Any) -> bytes:
@@ -196,6 +194,31 @@ async def test_key_that_cannot_be_unwrapped_concerns_its_own_texts_alone(
     (letter,) = await log.rows("SELECT data, reason FROM dead_letters")
     assert letter["data"] == later[0].SerializeToString()
     assert letter["reason"] == "a subject's key is damaged or its master key missing"
+
+
+async def test_shut_texts_are_set_aside_even_if_the_database_goes_away_in_between(
+    log: Any, facts: Any, keys: Any, key_directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def about_her() -> events_pb2.PredictionRecorded:
+        return seal(key_directory, facts.prediction(), ENCRYPTED, subject=SUBJECT, text=TEXT)
+
+    await log.recorder(keys=keys).record(facts.events(about_her()))
+    await log.execute("UPDATE subject_keys SET wrapped_key = '\\x00'")
+    recorder = log.recorder(keys=keys)
+    batch = await recorder.prepare(facts.events(about_her()))
+    insert, tries = RecordStore.insert, iter(range(5))
+
+    async def away_at_the_second_try(store: RecordStore, records: Any) -> int:
+        if next(tries) == 1:
+            raise LogStoreUnavailable("gone")
+        return await insert(store, records)
+
+    monkeypatch.setattr(RecordStore, "insert", away_at_the_second_try)
+    with pytest.raises(LogStoreUnavailable):
+        await recorder.write(batch)
+    await recorder.write(batch)
+    assert await log.count("prediction_logs") == 2
+    assert await log.count("dead_letters") == 1
 
 
 async def test_replicas_agree_on_the_keys_that_they_make_at_once(

@@ -14,11 +14,10 @@ from testkit.issuer import FakeIssuer
 from weir.predictions.v1 import predictions_pb2 as pb
 
 from .conftest import AUDIT_STREAM
+from .erasing import SUBJECT, TEXT
 from .sealing import ENCRYPTED, NOTHING, PLAIN, seal
 
 Call = Callable[..., Any]
-TEXT = "Grandmother's parcel never came."
-SUBJECT = "alice@example.org"
 
 
 @pytest.fixture

@@ -66,7 +66,7 @@ class TenantEntry(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     input: InputKeeping = InputKeeping.NOTHING
-    retention_class: Annotated[str, Field(pattern=r"^([A-Za-z0-9][A-Za-z0-9._-]{0,127})?$")] = ""
+    retention_class: Annotated[str, Field(pattern=r"^([a-z][a-z0-9_]{0,31})?$")] = ""
 
 
 class ClientsFile(BaseModel):

@@ -21,7 +21,7 @@ from weir.inference.v1 import inference_pb2 as pb
 from weir.predictions.v1 import keeping_pb2
 
 DELEGATION_SCOPE = "delegate"
-MAX_RETENTION_CLASS = 128
+MAX_RETENTION_CLASS = 32
 """Characters; the log takes no longer name."""
 
 _REASONS = {

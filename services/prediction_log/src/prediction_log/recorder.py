@@ -171,22 +171,26 @@ class Recorder:
             middle = len(batch) // 2
             return [*await self._write(batch[:middle]), *await self._write(batch[middle:])]
         except SubjectKeysUnusable as error:
-            return [*self._shut(batch, error), *await self._write(batch)]
+            # The batch itself stays as it was: it may have to be written once more.
+            remaining, dead = self._shut(batch, error)
+            return [*dead, *await self._write(remaining)]
         self._spans.add([decoded.event for decoded in batch], began, self._clock_ns())
         ROWS.labels(self._stream, "written").inc(written)
         ROWS.labels(self._stream, "duplicate").inc(len(records) - written)
         return []
 
-    def _shut(self, batch: list[_Decoded], error: SubjectKeysUnusable) -> list[DeadLetter]:
-        """Takes out, in place, what cannot be encrypted now."""
-        dead = []
+    def _shut(
+        self, batch: Sequence[_Decoded], error: SubjectKeysUnusable
+    ) -> tuple[list[_Decoded], list[DeadLetter]]:
+        """The batch without what cannot be encrypted now, and that."""
+        remaining, dead = list(batch), []
         for place, decoded in enumerate(batch):
             for record in decoded.records:
                 if isinstance(record, PredictionRecord) and error.concerns(record):
-                    batch[place] = _Decoded(decoded.event, [shut(record)])
+                    remaining[place] = _Decoded(decoded.event, [shut(record)])
                     dead.append(self._dead_letter(decoded.event, str(error)))
         UNOPENED.inc(len(dead))
-        return dead
+        return remaining, dead
 
     def _dead_letter(self, event: Event, reason: str) -> DeadLetter:
         if len(event.data) > MAX_KEPT_BYTES:
