@@ -11,7 +11,7 @@ from joserfc import jwt
 from gateway.__main__ import main
 from gateway.client_registry import ClientsFileInvalid, parse_clients
 from gateway.domain import InputKeeping
-from servicekit.errors import NotFound, Unavailable
+from servicekit.errors import FieldViolation, InvalidInput, NotFound, Unavailable
 from testkit.issuer import FakeIssuer
 from weir.predictions.v1 import privacy_pb2
 from weir.predictions.v1.keeping_pb2 import (
@@ -151,6 +151,35 @@ async def test_text_is_given_to_those_who_may_read_it(get: Call, backends: Backe
     assert asked == [(False, "client-1"), (True, "client-1")]
     listed = await get("/v1/predictions", "predictions:read", "inputs:read")
     assert "input_text" not in listed.json()["predictions"][0]
+
+
+@pytest.mark.parametrize(
+    ("header", "subject"), [(SUBJECT, SUBJECT), ("Zo%C3%AB%20100%25", "Zoë 100%"), ("", "")]
+)
+async def test_predictions_about_a_person_are_asked_for_by_a_header(
+    http: httpx.AsyncClient, issuer: FakeIssuer, backends: Backends, header: str, subject: str
+) -> None:
+    bearer = {"authorization": f"Bearer {issuer.token('predictions:read')}"}
+    answer = await http.get("/v1/predictions", headers=bearer | {"weir-subject": header})
+    assert answer.status_code == 200
+    (request,) = backends.log.calls.requests
+    assert request.filter.subject == subject
+
+
+@pytest.mark.parametrize("header", ["%ff", "a%00b", "a" * 3073])
+async def test_header_that_is_no_name_is_refused_and_not_repeated(
+    http: httpx.AsyncClient, issuer: FakeIssuer, backends: Backends, header: str
+) -> None:
+    bearer = {"authorization": f"Bearer {issuer.token('predictions:read')}"}
+    answer = await http.get("/v1/predictions", headers=bearer | {"weir-subject": header})
+    assert answer.status_code == 422
+    assert answer.json()["errors"][0]["field"] == "Weir-Subject"
+    assert header not in answer.text
+    backends.log.calls.failure = InvalidInput(
+        "No.", violations=[FieldViolation("filter.subject", "is longer than 256 characters")]
+    )
+    answer = await http.get("/v1/predictions", headers=bearer | {"weir-subject": "s"})
+    wrong_field(answer, "Weir-Subject")
 
 
 async def test_erasure_begins_and_says_where_to_ask_for_it(

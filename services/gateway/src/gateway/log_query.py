@@ -3,14 +3,17 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Annotated
+from urllib.parse import unquote_to_bytes
 
-from fastapi import Depends, Query
+from fastapi import Depends, Header, Query
 from pydantic import AwareDatetime
 
 from gateway.api_shapes import PlainText
 from gateway.prediction_log_client import PredictionQuery
+from gateway.text_rules import is_clean
 from servicekit.errors import FieldViolation, InvalidInput
 
+SUBJECT_HEADER = "Weir-Subject"
 Word = Annotated[PlainText | None, Query(max_length=128)]
 From = Annotated[
     AwareDatetime | None,
@@ -30,6 +33,7 @@ _PARAMETERS = {
     "filter.confidence_from": "min_confidence",
     "filter.confidence_to": "max_confidence",
     "filter.input_sha256": "input_sha256",
+    "filter.subject": SUBJECT_HEADER,
     "model_version": "version",
     "predicted_from": "from",
     "predicted_before": "before",
@@ -58,6 +62,16 @@ def _matching(
             description="SHA-256 of the text's UTF-8 bytes, hex: finds every prediction of a text.",
         ),
     ] = None,
+    subject: Annotated[
+        str | None,
+        Header(
+            alias=SUBJECT_HEADER,
+            max_length=3072,
+            description="Predictions about this person, by the name that they were made with, in "
+            "percent-encoded UTF-8. A header, because addresses end up in logs.",
+            examples=["customer-4711"],
+        ),
+    ] = None,
 ) -> PredictionQuery:
     return PredictionQuery(
         model=model or "",
@@ -71,7 +85,20 @@ def _matching(
         confidence_to=max_confidence,
         shadow=shadow,
         input_sha256=input_sha256 or "",
+        subject=_decoded(subject) if subject else "",
     )
+
+
+def _decoded(subject: str) -> str:
+    try:
+        name = unquote_to_bytes(subject).decode()
+    except UnicodeError as error:
+        fault = FieldViolation(SUBJECT_HEADER, "is no percent-encoded UTF-8")
+        raise InvalidInput("The query cannot be taken.", violations=[fault]) from error
+    if not is_clean(name):
+        fault = FieldViolation(SUBJECT_HEADER, "holds a NUL character")
+        raise InvalidInput("The query cannot be taken.", violations=[fault])
+    return name
 
 
 Matching = Annotated[PredictionQuery, Depends(_matching)]

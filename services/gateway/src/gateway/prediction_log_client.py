@@ -1,6 +1,6 @@
 """The log of predictions, as the gateway sees it."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from uuid import UUID
 
@@ -46,6 +46,8 @@ class PredictionQuery:
     shadow: bool | None = None
     input_sha256: str = ""
     """Hex."""
+    subject: str = field(default="", repr=False)
+    """The person whom the input is about, as the client calls them."""
 
 
 class PredictionLogClient:
@@ -121,6 +123,7 @@ def filter_of(query: PredictionQuery) -> pb.PredictionFilter:
         confidence_to=query.confidence_to,
         shadow=query.shadow,
         input_sha256=query.input_sha256,
+        subject=query.subject,
     )
 
 
