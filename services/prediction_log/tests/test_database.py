@@ -67,6 +67,12 @@ async def test_connections_that_the_server_closed_are_replaced_unnoticed(
     assert another["pid"] != backend["pid"]
 
 
+async def test_errors_do_not_repeat_values(log: Any) -> None:
+    with pytest.raises(Exception, match="no_such_column") as caught:
+        await log.rows("SELECT no_such_column FROM feedback WHERE comment = :c", c="Granny's")
+    assert "Granny" not in str(caught.value)
+
+
 async def test_programming_errors_are_not_taken_for_outages(log: Any) -> None:
     with pytest.raises(Exception, match="no_such_column"):
         await log.rows("SELECT no_such_column FROM prediction_logs")

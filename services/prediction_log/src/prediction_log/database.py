@@ -121,7 +121,8 @@ def unique_name() -> str:
 
 def _engine(url: URL, **options: Any) -> AsyncEngine:
     # Overflow connections would be opened and closed for each burst.
-    engine = create_async_engine(url, max_overflow=0, **options)
+    # Errors are logged whole, and values may be what somebody wrote.
+    engine = create_async_engine(url, max_overflow=0, hide_parameters=True, **options)
 
     @event.listens_for(engine.sync_engine, "checkout")
     def replace_closed(dbapi_connection: Any, *_: object) -> None:
