@@ -5,9 +5,9 @@ from typing import Any
 
 import asyncpg
 import pytest
-from sqlalchemy import exc, select
+from sqlalchemy import exc, select, text
 
-from prediction_log.database import database_url
+from prediction_log.database import database_url, driver_connection
 from prediction_log.domain import LogStoreUnavailable, PredictionRecord
 from prediction_log.staged_copy import StagedCopy
 from prediction_log.tables import PREDICTION_LOGS
@@ -86,3 +86,15 @@ async def test_connection_that_broke_while_it_was_idle_is_an_outage(log: Any) ->
 
     with pytest.raises(LogStoreUnavailable):
         await use_broken()
+
+
+async def test_server_ends_the_transaction_of_a_process_that_froze(
+    log: Any, open_log: OpenLog
+) -> None:
+    database = open_log(log.url, statement_timeout=2.0, pool_size=1).database
+    asked = text("SHOW idle_in_transaction_session_timeout")
+    async with database.transaction() as connection:
+        assert await connection.scalar(asked) == "3s"
+        raw = await driver_connection(connection)
+    # Of the transaction, not of the session, which may serve another client next.
+    assert await raw.fetchval("SHOW idle_in_transaction_session_timeout") == "0"

@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import gc
 import sys
 from collections.abc import Coroutine, Mapping
 from datetime import UTC, datetime
@@ -86,6 +87,7 @@ async def serve(settings: Settings) -> None:
         OSError: an address cannot be listened on, or a file of keys is not there.
         KeyFileInvalid: a file of keys cannot be used.
     """
+    _collect_garbage_seldom()
     keys = load_privacy_keys(settings)
     tracer_provider = configure_tracing(_NAME, settings)
     decoders = _decoders(settings)
@@ -151,6 +153,17 @@ async def serve(settings: Settings) -> None:
     await exporting.close()
     await writing.close()
     tracer_provider.shutdown()
+
+
+def _collect_garbage_seldom() -> None:
+    """Spares the consumers a fifth of their time.
+
+    What a batch is made of goes when its references do. Looking for cycles in it, and again and
+    again in all that was imported, would find nothing.
+    """
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 100)
 
 
 async def migrate(settings: DatabaseSettings) -> None:

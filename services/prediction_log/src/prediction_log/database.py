@@ -22,7 +22,11 @@ _AWAY = ("08", "25", "28", "3D", "40", "42501", "42883", "42P01", "53", "55", "5
 """SQLSTATEs, by their beginnings, that another try or an operator can mend."""
 
 # In each transaction, because PgBouncer takes no such parameter at the start of a session.
-_STATEMENT_TIMEOUT = text("SELECT set_config('statement_timeout', :milliseconds, true)")
+_TIMEOUTS = text(
+    "SELECT set_config('statement_timeout', :statement, true), "
+    # Of a process that froze or was cut off: what it has locked would stop the other replicas.
+    "set_config('idle_in_transaction_session_timeout', :idle, true)"
+)
 
 
 def database_url(address: str) -> URL:
@@ -62,7 +66,10 @@ class Database:
         statement_cache_size: int,
     ) -> None:
         self._limit = statement_timeout + _MARGIN
-        self._statement_timeout = {"milliseconds": str(int(statement_timeout * 1000))}
+        self._timeouts = {
+            "statement": str(int(statement_timeout * 1000)),
+            "idle": str(int(self._limit * 1000)),
+        }
         self._engine = _engine(
             url,
             pool_size=pool_size,
@@ -91,7 +98,7 @@ class Database:
             async with asyncio.timeout(self._limit), self._engine.connect() as connection:
                 raw = await driver_connection(connection)
                 try:
-                    await connection.execute(_STATEMENT_TIMEOUT, self._statement_timeout)
+                    await connection.execute(_TIMEOUTS, self._timeouts)
                     yield connection
                     await connection.commit()
                 except (asyncio.CancelledError, TimeoutError):

@@ -56,7 +56,7 @@ _SLICE = 200
 """Events that are decoded at one go, some milliseconds: queries are answered in between."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Decoded:
     event: Event
     records: Sequence[Record]
