@@ -74,9 +74,11 @@ def wait_until_written(endpoints: Endpoints, predictions: Set[str], within: floa
 
 
 def compare(endpoints: Endpoints, ledger: Ledger) -> Books:
-    """The ledger against the table, row by row."""
+    """The ledger against the table, row by row, from the ledger's first prediction on."""
     books = Books()
-    rows = query(endpoints, "SELECT id::text, encode(input_sha256, 'hex') FROM prediction_logs")
+    first = min(ledger.acknowledged)
+    found = query(endpoints, "SELECT id::text, encode(input_sha256, 'hex') FROM prediction_logs")
+    rows = [row for row in found if row[0] >= first]
     books.rows = len(rows)
     digests = dict(map(tuple, rows))
     acknowledged = ledger.acknowledged
@@ -94,6 +96,10 @@ def compare(endpoints: Endpoints, ledger: Ledger) -> Books:
     books.complain("texts are there twice", _repeated(row[1] for row in rows))
     books.complain("rows are about a text nobody sent", set(digests.values()) - ledger.sent)
     books.complain("ids were given out twice", ledger.repeated_ids)
+    opinions = query(endpoints, "SELECT id::text, prediction_id::text FROM feedback")
+    books.complain(
+        "acknowledged feedback is lost", ledger.feedback.items() - dict(opinions).items()
+    )
     books.complain("statistics are not what the rows say", wrong_rollups(endpoints))
     dead = query(endpoints, "SELECT stream, entry_id, reason FROM dead_letters")
     books.complain("dead letters", (dict(letter) for letter in dead))

@@ -5,7 +5,7 @@ import hashlib
 import json
 import random
 import time
-from collections import Counter
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -18,6 +18,8 @@ TYPED = frozenset({502, 503, 504})
 """Statuses that tell a client to try again; everything else is a fault."""
 _TOKEN_LIFETIME = 300.0
 _LARGEST_BATCH = 16
+_REMEMBERED = 100
+_LABELS = ("negative", "positive")
 _WORDS = [
     "a",
     "film",
@@ -62,6 +64,8 @@ class Ledger:
     file: Path
     acknowledged: dict[str, str] = field(default_factory=dict)
     """SHA-256 of the text by prediction id."""
+    feedback: dict[str, str] = field(default_factory=dict)
+    """Prediction id by the id of acknowledged feedback on it."""
     repeated_ids: list[str] = field(default_factory=list)
     sent: set[str] = field(default_factory=set)
     """SHA-256 of every text that was ever sent."""
@@ -89,13 +93,21 @@ class Client:
     Args:
         pause: seconds between an answer and the next request.
         batches: share of requests that carry several texts.
+        opinions: feedback on earlier predictions, per request.
     """
 
     def __init__(
-        self, name: str, address: str, credentials: tuple[str, str], ledger: Ledger, *, seed: int,
+        self,
+        name: str,
+        address: str,
+        credentials: tuple[str, str],
+        ledger: Ledger,
+        *,
+        seed: int,
         pause: float,
         batches: float = 0.2,
-    ) -> None:  # fmt: skip
+        opinions: float = 0.1,
+    ) -> None:
         self._name = name
         self._http = httpx.AsyncClient(base_url=address, timeout=HANG)
         self._credentials = credentials
@@ -103,6 +115,8 @@ class Client:
         self._random = random.Random(f"{seed} {name}")
         self._pause = pause
         self._batches = batches
+        self._opinions = opinions
+        self._own: deque[str] = deque(maxlen=_REMEMBERED)
         self._number = 0
         self._token = ""
         self._token_until = 0.0
@@ -120,7 +134,10 @@ class Client:
             async with asyncio.timeout(HANG):
                 if began > self._token_until and not await self._fetch_token(began):
                     return
-                await self._predict(began)
+                if len(self._own) == _REMEMBERED and self._random.random() < self._opinions:
+                    await self._give_feedback(began, self._own[0])
+                else:
+                    await self._predict(began)
         except httpx.TransportError as error:
             hung = "no answer in time" if isinstance(error, httpx.TimeoutException) else ""
             self._refused(began, type(error).__name__, broken=True, fault=hung)
@@ -160,7 +177,22 @@ class Client:
             return
         ids = [prediction["prediction_id"] for prediction in predictions]
         self._ledger.write(list(zip(ids, digests, strict=True)))
+        self._own.extend(ids)
         self._ledger.answers.append((began, time.monotonic()))
+
+    async def _give_feedback(self, began: float, prediction: str) -> None:
+        answer = await self._http.post(
+            f"/v1/predictions/{prediction}/feedback",
+            json={"correct_label": self._random.choice(_LABELS)},
+            headers={"authorization": f"Bearer {self._token}"},
+        )
+        if answer.is_success:
+            self._ledger.feedback[answer.json()["feedback_id"]] = prediction
+        else:
+            # An acknowledged prediction is found as soon as the log has written it, not before.
+            reason, fault = _judged(answer)
+            unknown = answer.status_code == 404
+            self._refused(began, f"feedback: {reason}", "" if unknown else fault)
 
     def _text(self) -> str:
         """A text that nobody else sends: its hash says who asked."""

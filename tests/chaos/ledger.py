@@ -69,8 +69,8 @@ class Outcome:
         )
         console.print(self._recoveries())
         console.print(
-            f"{len(ledger.answers)} requests answered with {len(ledger.acknowledged)} predictions, "
-            f"{len(ledger.refusals)} failed:"
+            f"{len(ledger.answers)} requests were answered with {len(ledger.acknowledged)} "
+            f"predictions, {len(ledger.feedback)} with feedback; {len(ledger.refusals)} failed:"
         )
         for reason, count in ledger.reasons().most_common():
             console.print(f"  {count:>6}  {reason}")

@@ -146,6 +146,7 @@ async def _traffic(
                 seed=1,
                 pause=_PAUSE,
                 batches=0.0,
+                opinions=0.0,
             )
             group.create_task(client.run(stop))
         try:

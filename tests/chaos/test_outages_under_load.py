@@ -3,20 +3,11 @@
 How much slower predictions are meanwhile is measured by `make chaos`, on a machine that is quiet.
 """
 
-from collections.abc import Iterator
-from pathlib import Path
-
 import pytest
 
 from chaos.clients import Ledger
 from chaos.outage import WAYS, Way, outage
-from testkit.platform import Platform, running_platform
-
-
-@pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[Platform]:
-    with running_platform(tmp_path_factory.mktemp("outage") / "home", models) as running:
-        yield running
+from testkit.platform import Platform
 
 
 @pytest.fixture(scope="module")

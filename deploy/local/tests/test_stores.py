@@ -7,6 +7,7 @@ import time
 from pathlib import Path
 
 import pytest
+from redis import Redis
 
 from testkit.stores import running_postgres, running_redis
 from weir_local import embedded_postgres
@@ -97,3 +98,16 @@ def test_program_that_cannot_be_started_says_so_in_its_log(tmp_path: Path) -> No
 
     assert process.exit_code == 1
     assert spec.log_file.read_text() == "cannot run /nowhere/program: No such file or directory\n"
+
+
+def test_events_redis_keeps_all_that_it_acknowledged_and_takes_no_snapshots(
+    tmp_path: Path,
+) -> None:
+    with running_redis(tmp_path, durable=True) as server, Redis.from_url(server.url) as redis:
+        redis.set("fact", "acknowledged")
+        server.kill()
+        server.start_ready()
+        assert redis.get("fact") == b"acknowledged"
+        assert redis.config_get("appendfsync")["appendfsync"] == "always"
+        assert redis.config_get("save")["save"] == ""
+        assert redis.config_get("maxmemory-policy")["maxmemory-policy"] == "noeviction"

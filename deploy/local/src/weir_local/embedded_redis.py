@@ -22,7 +22,8 @@ def redis_process(
         durable: every write is on disk before it is acknowledged; otherwise nothing is kept.
     """
     data.mkdir(parents=True, exist_ok=True, mode=0o700)
-    persistence = ["--appendonly", "yes", "--appendfsync", "always"]
+    # No snapshots beside it: one that fails, as on a full disk, would stop all writing.
+    persistence = ["--appendonly", "yes", "--appendfsync", "always", "--save", ""]
     if not durable:
         persistence = ["--appendonly", "no", "--save", ""]
     return ProcessSpec(

@@ -1,7 +1,7 @@
 """The events Redis runs out of memory: refusals say so, and the platform heals by itself."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,15 +13,6 @@ from testkit.platform import Platform, running_platform, wait_until
 
 HEALED_WITHIN = 60.0
 MEGABYTE = 1024 * 1024
-# What consumers have read is dropped within a second.
-SETTINGS = {"WEIR_TRIM_INTERVAL": "1"}
-
-
-@pytest.fixture(scope="module")
-def platform(tmp_path_factory: pytest.TempPathFactory, models: Path) -> Iterator[Platform]:
-    home = tmp_path_factory.mktemp("full") / "home"
-    with running_platform(home, models, SETTINGS) as running:
-        yield running
 
 
 def limit_memory(platform: Platform, limit: Callable[[int], int]) -> None:
