@@ -38,6 +38,7 @@ class Kill:
     """What became of one; moments are on the monotonic clock."""
 
     victim: str
+    pid: int
     at: float
     ready_at: float = 0.0
     """Its process is ready again."""
@@ -99,7 +100,7 @@ class Monkey:
                 target = _session_of(pid) if pid and victim == BACKEND else pid
                 if target:
                     os.kill(target, signal.SIGKILL)
-                    return Kill(victim, time.monotonic())
+                    return Kill(victim, target, time.monotonic())
             await asyncio.sleep(_LOOK)
         raise TimeoutError(f"{victim}: nothing to kill within {_GIVE_UP:.0f} s")
 
@@ -111,16 +112,18 @@ class Monkey:
                     f"{_GIVE_UP:.0f} s: {await asyncio.to_thread(self._state)}"
                 )
             await asyncio.sleep(_LOOK)
-            if not kill.ready_at and await asyncio.to_thread(self._is_ready, kill.victim):
+            if not kill.ready_at and await asyncio.to_thread(self._is_ready, kill):
                 kill.ready_at = time.monotonic()
             if kill.ready_at and await asyncio.to_thread(self._is_whole):
                 kill.healthy_at = time.monotonic()
 
-    def _is_ready(self, victim: str) -> bool:
-        if victim not in {BACKEND, "postgres"}:
-            return self._platform.pid_of(victim) is not None
-        if self._platform.pid_of("postgres") is None:
+    def _is_ready(self, kill: Kill) -> bool:
+        part = "postgres" if kill.victim == BACKEND else kill.victim
+        # A process that was just killed may seem to live for some moments.
+        if self._platform.pid_of(part) in {None, kill.pid}:
             return False
+        if part != "postgres":
+            return True
         with suppress(Exception):  # Whatever the reason: it takes no queries yet.
             return bool(query(self._platform.endpoints, "SELECT 1"))
         return False
