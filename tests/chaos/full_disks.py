@@ -30,8 +30,12 @@ def main() -> None:
     """Fills the one, then the other."""
     with tempfile.TemporaryDirectory(prefix="weir-disks-") as directory:
         place = Path(directory)
-        postgres, redis = small_disk(place / "pg", 160), small_disk(place / "redis", 64)
-        with on_disks(place, postgres.path, redis.path) as platform, signed_in(platform) as api:
+        with (
+            small_disk(place / "pg", 160) as postgres,
+            small_disk(place / "redis", 64) as redis,
+            on_disks(place, postgres.path, redis.path) as platform,
+            signed_in(platform) as api,
+        ):
             fill_under_postgres(platform, postgres, api)
             fill_under_redis(platform, redis, api)
 
@@ -122,6 +126,7 @@ def fill_under_postgres(platform: SupervisedPlatform, disk: SmallDisk, api: http
     wait_until(
         lambda: len(events_of(platform, "prediction_log", "consume_recovered")) > 0, "its end"
     )
+    assert "PANIC" in platform.log_of("postgres")
     failures = events_of(platform, "prediction_log", "consume_failed")[earlier:]
     assert {failure["error"] for failure in failures} == {"LogStoreUnavailable"}
     # Told when it began, not at each try; once more where PostgreSQL went down over it and was

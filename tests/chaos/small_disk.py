@@ -3,10 +3,13 @@
 import ctypes
 import errno
 import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 _STEP = 64 * 1024
 _SMALLEST = 4096
+_DETACH = 2
 
 
 class SmallDisk:
@@ -33,8 +36,9 @@ class SmallDisk:
         self._filler.unlink(missing_ok=True)
 
 
-def small_disk(path: Path, megabytes: int) -> SmallDisk:
-    """Mounts a disk at `path`; in a process that was started with `own_mounts` before its command.
+@contextmanager
+def small_disk(path: Path, megabytes: int) -> Iterator[SmallDisk]:
+    """A disk, mounted at `path`, in a process that was started with `own_mounts` before it.
 
     Raises:
         OSError: nothing may be mounted here.
@@ -45,7 +49,11 @@ def small_disk(path: Path, megabytes: int) -> SmallDisk:
     if libc.mount(b"tmpfs", os.fsencode(path), b"tmpfs", 0, options) != 0:
         number = ctypes.get_errno()
         raise OSError(number, os.strerror(number), str(path))
-    return SmallDisk(path)
+    try:
+        yield SmallDisk(path)
+    finally:
+        # Also where something is still open; the namespace ends it for good.
+        libc.umount2(os.fsencode(path), _DETACH)
 
 
 def own_mounts() -> list[str]:
