@@ -22,7 +22,7 @@ import psutil
 import typer
 from rich.console import Console
 
-from chaos.books import Books, compare, judge_refusals, wait_until_written
+from chaos.books import Books, compare, judge_refusals, wait_until_drained, wait_until_written
 from chaos.clients import Client, Ledger
 from chaos.ledger import MODELS
 from testkit.platform import Platform, running_platform
@@ -99,6 +99,7 @@ def outage(
     outcome = Outcome(way)
     asyncio.run(_windows(platform, ledger, outcome, seconds=seconds, pairs=pairs, clients=clients))
     platform.wait_until_health("healthy")
+    wait_until_drained(platform.endpoints, DRAINED_WITHIN)
     outcome.books = compare(platform.endpoints, ledger)
     judge_refusals(outcome.books, ledger, [])
     outcome.books.complain("requests failed", ledger.reasons().items())
