@@ -67,7 +67,8 @@ def build_index(
         if broken:
             op.execute(f"DROP INDEX CONCURRENTLY {name}")
         op.execute(
-            f"CREATE {kind} CONCURRENTLY IF NOT EXISTS {name} ON {table} ({columns}){_only(where)}"
+            f"CREATE {kind} CONCURRENTLY IF NOT EXISTS {name} ON {table} "
+            f"{_in_parentheses(columns)}{_only(where)}"
         )
 
 
@@ -75,13 +76,19 @@ def build_partitioned_index(name: str, table: str, columns: str, *, where: str =
     """Builds an index of a partitioned table: leaf by leaf, then joined from the bottom up.
 
     The partitions' indexes are called `<partition>_<name without the table's>`.
+
+    Args:
+        columns: separated by commas; or, for another kind than B-tree, all from `USING` on.
     """
     _build_on_parent(name, table, columns, where)
     _build_below(name, table, columns, where, name.removeprefix(f"ix_{table}_"))
 
 
 def _build_on_parent(name: str, table: str, columns: str, where: str) -> None:
-    op.execute(f"CREATE INDEX IF NOT EXISTS {name} ON ONLY {table} ({columns}){_only(where)}")
+    op.execute(
+        f"CREATE INDEX IF NOT EXISTS {name} ON ONLY {table} "
+        f"{_in_parentheses(columns)}{_only(where)}"
+    )
     commit()
 
 
@@ -97,6 +104,10 @@ def _build_below(parent_index: str, parent: str, columns: str, where: str, suffi
             build_index(index, partition, columns, where=where)
         op.execute(f"ALTER INDEX {parent_index} ATTACH PARTITION {index}")
         commit()
+
+
+def _in_parentheses(columns: str) -> str:
+    return columns if columns.startswith("USING ") else f"({columns})"
 
 
 def _only(where: str) -> str:

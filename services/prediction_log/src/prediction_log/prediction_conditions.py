@@ -37,9 +37,10 @@ def that_match(tenant: str, matching: PredictionFilter) -> list[ColumnElement[bo
 def picks_rows(matching: PredictionFilter) -> bool:
     """Whether a page may be far to find: it leaves out rows in its reach, and no index tells which.
 
-    A subject has an index of its own.
+    Subjects and inputs have indexes of their own.
     """
-    return matching.subject_digest is None and bool(_on_rows(matching))
+    indexed = (matching.subject_digest, matching.input_sha256)
+    return indexed == (None, None) and bool(_on_rows(matching))
 
 
 def _on_rows(matching: PredictionFilter) -> list[ColumnElement[bool]]:

@@ -92,6 +92,17 @@ PREDICTION_LOGS = Table(
         "id",
         postgresql_where=text("subject_digest IS NOT NULL"),
     ),
+    # Finds an input again. Bloom filters, because a B-tree of hashes would be written at a random
+    # place for each row that comes in.
+    Index(
+        None,
+        "input_sha256",
+        postgresql_using="brin",
+        postgresql_ops={
+            "input_sha256": "bytea_bloom_ops(n_distinct_per_range=1000, false_positive_rate=0.002)"
+        },
+        postgresql_with={"pages_per_range": 32, "autosummarize": "on"},
+    ),
     CheckConstraint("input_text IS NULL OR input_keeping = 'plain'", name="input_text"),
     CheckConstraint(
         "input_ciphertext IS NULL OR input_keeping = 'encrypted' AND input_key_id IS NOT NULL",
