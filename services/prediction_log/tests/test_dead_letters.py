@@ -165,7 +165,7 @@ async def test_filters_and_limit_choose_the_letters(log: Any, facts: Any) -> Non
 def command(url: str, *arguments: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "prediction_log", "dead-letters", *arguments],
-        env={"WEIR_DATABASE_URL": url, "PATH": os.environ["PATH"]},
+        env=os.environ | {"WEIR_DATABASE_URL": url},
         capture_output=True,
         text=True,
         check=False,

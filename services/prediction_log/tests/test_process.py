@@ -21,6 +21,7 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 from opentelemetry.sdk.trace import TracerProvider
 from redis.asyncio import Redis
 
+from prediction_log.key_making import AUDIT_SIGNING_KEY, create_keys
 from servicekit.event_stream import EventPublisher
 from servicekit.grpc_errors import from_rpc_error
 from servicekit.grpc_interceptors import PUBLIC_SERVICES
@@ -211,9 +212,14 @@ async def test_process_that_is_killed_loses_nothing(
 
 
 async def test_each_stream_fills_its_table(
-    log: Any, facts: Any, redis: Redis, launch: Launch
+    log: Any, facts: Any, redis: Redis, launch: Launch, tmp_path: Path
 ) -> None:
-    launch(log.url, WEIR_PREDICTIONS_STREAMS='["weir:predictions:0", "weir:predictions:1"]')
+    create_keys(tmp_path / "keys")
+    service = launch(
+        log.url,
+        WEIR_AUDIT_SIGNING_KEY_FILE=str(tmp_path / "keys" / AUDIT_SIGNING_KEY),
+        WEIR_PREDICTIONS_STREAMS='["weir:predictions:0", "weir:predictions:1"]',
+    )
     now = Timestamp()
     now.GetCurrentTime()
     prediction = facts.prediction()
@@ -260,6 +266,9 @@ async def test_each_stream_fills_its_table(
         return {table: await log.count(table) for table in expected} == expected
 
     await until(filled, within=30)
+    # What no checkpoint has signed yet is signed at the end.
+    assert await asyncio.to_thread(service.stop) == 0
+    assert await log.count("audit_checkpoints") == service.logged("audit_checkpoint") == 1
 
 
 async def test_unmigrated_database_is_waited_for_without_consuming(

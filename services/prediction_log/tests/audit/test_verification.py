@@ -1,6 +1,7 @@
 """What `verify` says of a trail that somebody changed behind the triggers' back."""
 
 import asyncio
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -291,7 +292,7 @@ async def test_trail_may_grow_while_it_is_walked(
 def verify_command(url: str, *arguments: object) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "prediction_log", "verify-audit", *map(str, arguments)],
-        env={"WEIR_DATABASE_URL": url},
+        env=os.environ | {"WEIR_DATABASE_URL": url},
         capture_output=True,
         text=True,
         check=False,

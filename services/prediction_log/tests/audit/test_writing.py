@@ -15,6 +15,8 @@ from prediction_log.audit_checkpoints import CheckpointKeeper
 from prediction_log.audit_signing import AuditSigner, load_signer, load_verifier
 from prediction_log.domain import LogStoreUnavailable, RejectedData
 from prediction_log.event_decoding import decode_audit
+from prediction_log.key_files import KeyFileInvalid
+from prediction_log.key_making import PRIVATE_KEY, PUBLIC_KEY, create_keys
 from servicekit.identifiers import new_id
 from weir.events.v1 import events_pb2
 
@@ -194,3 +196,19 @@ async def test_checkpoints_wait_for_a_database_that_is_away(
     keeper = CheckpointKeeper(away.database, signer, batches=1, interval=1)
     await keeper.look()
     await keeper.finish()
+
+
+@pytest.mark.parametrize("load", [load_signer, lambda file: load_verifier([file])])
+def test_file_that_holds_no_such_key_is_refused_and_not_repeated(
+    tmp_path: Path, load: Callable[[Path], object]
+) -> None:
+    create_keys(tmp_path)
+    garbage = tmp_path / "garbage"
+    garbage.write_text("hunter2")
+    for file in (garbage, tmp_path / PRIVATE_KEY, tmp_path / PUBLIC_KEY):
+        with pytest.raises(KeyFileInvalid) as caught:
+            load(file)
+        assert str(file) in str(caught.value)
+        assert "hunter2" not in str(caught.value)
+    with pytest.raises(FileNotFoundError):
+        load(tmp_path / "missing")
