@@ -30,10 +30,15 @@ def seal(
     text: str = "",
 ) -> events_pb2.PredictionRecorded:
     """Puts a private part into the fact, for the log whose keys are in the directory."""
+    private = events_pb2.PrivateInput(subject=subject, text=text).SerializeToString()
+    fact.keeping.CopyFrom(keeping)
+    fact.sealed_input = sealed_bytes(directory, fact.prediction_id, private)
+    return fact
+
+
+def sealed_bytes(directory: Path, prediction_id: str, private: bytes) -> bytes:
+    """Seals any bytes as the private part of a prediction."""
     key = load_pem_public_key((directory / PUBLIC_KEY).read_bytes())
     assert isinstance(key, X25519PublicKey)
-    private = events_pb2.PrivateInput(subject=subject, text=text).SerializeToString()
-    info = f"weir.events.v1.PrivateInput {fact.prediction_id}".encode()
-    fact.keeping.CopyFrom(keeping)
-    fact.sealed_input = SUITE.encrypt(private, key, info=info)
-    return fact
+    info = f"weir.events.v1.PrivateInput {prediction_id}".encode()
+    return SUITE.encrypt(private, key, info=info)

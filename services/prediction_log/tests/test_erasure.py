@@ -144,6 +144,7 @@ async def test_sealed_dead_letters_about_the_person_are_emptied_with_their_rows(
     eraser: str,
     look: Look,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def about(subject: str, **changes: Any) -> Any:
         fact = facts.prediction(request_id="request-7", **changes)
@@ -153,10 +154,13 @@ async def test_sealed_dead_letters_about_the_person_are_emptied_with_their_rows(
     create_keys(tmp_path)
     # The log had another key for a while; one record is no row at all; others are about others.
     unopened, poison, of_bob = about(SUBJECT), about(SUBJECT, label="?"), about("bob")
+    poison.predicted_at.FromMilliseconds(0)
+    poison.predicted_at.seconds = 2**62
     elsewhere = about(SUBJECT, tenant="tenant-2")
     shut = [unopened, poison, of_bob, elsewhere]
     await log.recorder(keys=keys_in(tmp_path)).record(facts.events(*shut))
     assert await log.count("dead_letters") == 4
+    monkeypatch.setattr("prediction_log.erased_letters._PAGE", 2)
     erasure = await erase(call, eraser)
     await look()
     done = await state(call, eraser, erasure)

@@ -18,7 +18,7 @@ from weir.events.v1 import events_pb2
 
 from .conftest import keys_in
 from .erasing import SUBJECT, TEXT
-from .sealing import ENCRYPTED, NOTHING, PLAIN, seal
+from .sealing import ENCRYPTED, NOTHING, PLAIN, seal, sealed_bytes
 
 
 async def everything(log: Any) -> bytes:
@@ -139,21 +139,26 @@ async def test_what_cannot_be_opened_is_a_row_all_the_same_and_is_completed_late
     cut.sealed_input = cut.sealed_input[:20]
     nul = seal(key_directory, facts.prediction(), PLAIN, text="a\0b")
     other_key = seal(tmp_path, facts.prediction(), ENCRYPTED, subject=SUBJECT, text=TEXT)
-    events = facts.events(good, moved, cut, nul, other_key)
+    nameless = seal(key_directory, facts.prediction(), NOTHING, subject="s" * 257)
+    foreign = facts.prediction()
+    foreign.sealed_input = sealed_bytes(key_directory, foreign.prediction_id, b"\xff\xff")
+    events = facts.events(good, moved, cut, nul, other_key, nameless, foreign)
     await log.recorder(keys=keys).record(events)
     rows = await log.rows("SELECT input_unopened, subject_digest FROM prediction_logs ORDER BY id")
-    assert [row["input_unopened"] for row in rows] == [False, True, True, True, True]
-    assert [row["subject_digest"] is None for row in rows] == [False, True, True, True, True]
+    assert [row["input_unopened"] for row in rows] == [False, *([True] * 6)]
+    assert [row["subject_digest"] is None for row in rows] == [False, *([True] * 6)]
     letters = await log.rows("SELECT entry_id, data, reason FROM dead_letters ORDER BY entry_id")
     assert [letter["data"] for letter in letters] == [event.data for event in events[1:]]
     assert {letter["reason"] for letter in letters} == {
         "the input was sealed for another key or prediction, or is damaged",
         "the sealed text holds a NUL character",
+        "the sealed subject is too long",
+        "the sealed bytes are no PrivateInput",
     }
-    assert count() - before == 4
+    assert count() - before == 6
     # With the key that it was sealed for, a replay adds what was missing.
-    await log.recorder(keys=keys_in(tmp_path)).record(events[4:])
-    assert await log.count("prediction_logs") == 5
+    await log.recorder(keys=keys_in(tmp_path)).record(events[4:5])
+    assert await log.count("prediction_logs") == 7
     (row,) = await log.rows(
         "SELECT input_unopened, input_ciphertext FROM prediction_logs WHERE id = :id",
         id=UUID(other_key.prediction_id),
