@@ -94,12 +94,14 @@ class StagedCopy:
 
 def _json(value: Mapping[str, object]) -> str:
     """An object as JSON; several times as fast as the encoder where the values are numbers."""
-    return f"{{{','.join([f'{_quoted(name)}:{_part(part)}' for name, part in value.items()])}}}"
-
-
-def _part(value: object) -> str:
-    # A number less itself is 0 where it is finite.
-    return repr(value) if type(value) is float and value - value == 0 else json.dumps(value)
+    parts = [
+        # A number less itself is 0 where it is finite.
+        f"{_quoted(name)}:{part!r}"
+        if type(part) is float and part - part == 0
+        else f"{_quoted(name)}:{json.dumps(part)}"
+        for name, part in value.items()
+    ]
+    return f"{{{','.join(parts)}}}"
 
 
 _quoted = lru_cache(maxsize=4096)(json.dumps)
