@@ -60,12 +60,11 @@ def test_cluster_whose_making_was_cut_short_is_made_anew(tmp_path: Path) -> None
     assert not unfinished.exists()
 
 
-def test_impossible_cluster_says_why(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_impossible_cluster_says_why(tmp_path: Path) -> None:
     (tmp_path / "postgres").touch(mode=0o755)
-    monkeypatch.setattr("weir_local.embedded_postgres._PROGRAMS", tmp_path)
 
     with pytest.raises(RuntimeError, match=r"cannot run .*/initdb: No such file"):
-        postgres_process(tmp_path / "data", tmp_path / "run", tmp_path / "log")
+        postgres_process(tmp_path / "data", tmp_path / "run", tmp_path / "log", programs=tmp_path)
 
 
 def test_postgres_comes_back_after_a_crash_with_what_it_had(tmp_path: Path) -> None:
