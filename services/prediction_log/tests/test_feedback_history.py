@@ -2,21 +2,25 @@
 
 import asyncio
 from collections.abc import Callable
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
 import pytest
+from redis.asyncio import Redis
 
 from prediction_log.event_decoding import decode_feedback
 from prediction_log.feedback import keyed_id
+from prediction_log.partitions import make_partitions
+from prediction_log.retention import Retention
+from prediction_log.retention_classes import RetentionClasses
+from prediction_log.retention_store import RetentionStore
 from servicekit.errors import Conflict, InvalidInput, NotFound
 from servicekit.identifiers import new_id, new_id_at
 from testkit.issuer import FakeIssuer
 from weir.predictions.v1 import predictions_pb2 as pb
 
 Call = Callable[..., Any]
-LONG_AGO = 1_750_000_000_000
-"""Milliseconds since the epoch."""
 
 
 @pytest.fixture
@@ -225,24 +229,38 @@ async def test_longest_page_of_longest_comments_fits_into_a_message(
     assert len(await listed(call, fact.prediction_id, limit=200)) == 200
 
 
-async def test_feedback_months_later_counts_until_the_prediction_is_dropped(
-    log: Any, call: Call, predicted: Any, written: Call
+async def test_feedback_years_later_counts_until_retention_drops_the_prediction(
+    migrated_copy: str, open_log: Any, facts: Any, serve: Any, redis: Redis
 ) -> None:
-    prediction_id = await predicted(id=new_id_at(LONG_AGO))
-    await call(opinion(prediction_id))
-    await written()
-    assert len(await listed(call, prediction_id)) == 1
-    assert (await call(pb.GetStatsRequest())).labelled == 1
-    await log.execute("DELETE FROM prediction_logs")
+    log = open_log(migrated_copy)
+    call = await serve(log.database)
+    month = datetime(2012, 1, 15, 12, tzinfo=UTC)
+    classes = RetentionClasses({"standard": 400}, "standard")
+    await make_partitions(log.database, month, 1, classes)
+    fact = facts.prediction(id=new_id_at(int(month.timestamp() * 1000)))
+    await log.recorder().record(facts.events(fact))
+    await call(opinion(fact.prediction_id))
+    await log.recorder(decode_feedback).record(
+        facts.events(facts.feedback(fact, correct_label="positive"))
+    )
+    assert len(await listed(call, fact.prediction_id)) == 1
+    assert (await call(pb.GetStatsRequest())).accuracy == 1
+
+    store = RetentionStore(log.database, batch=100)
+    assert (
+        await Retention(store, classes, 90, lambda: datetime(2014, 1, 1, tzinfo=UTC)).apply() == 0
+    )
+    await redis.delete("weir:feedback")
     for request in (
-        opinion(prediction_id),
-        pb.ListFeedbackRequest(prediction_id=prediction_id),
-        pb.GetPredictionRequest(prediction_id=prediction_id),
+        opinion(fact.prediction_id),
+        pb.ListFeedbackRequest(prediction_id=fact.prediction_id),
+        pb.GetPredictionRequest(prediction_id=fact.prediction_id),
     ):
         with pytest.raises(NotFound) as caught:
             await call(request)
         assert caught.value.code == "PREDICTION_NOT_FOUND"
-    assert await written() == []
+    assert not await redis.exists("weir:feedback")
+    assert await log.count("feedback") == 0
 
 
 async def test_accuracy_of_each_version_follows_the_latest_opinions(
