@@ -134,9 +134,8 @@ async def test_process_writes_what_is_published_answers_and_stops_cleanly(
 
         await until(found, within=2)
     assert service.stop() == 0, service.log
-    assert {"database_ready", "partition_made", "stop_requested"} <= {
-        entry["event"] for entry in service.log
-    }
+    # Whether it made partitions depends on which tests used the database before.
+    assert {"database_ready", "stop_requested"} <= {entry["event"] for entry in service.log}
     assert not any(entry["level"] in ("error", "warning") for entry in service.log)
     assert token not in json.dumps(service.log)
 
