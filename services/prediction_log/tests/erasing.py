@@ -14,13 +14,17 @@ TEXT = "Grandmother's parcel never came."
 
 
 async def erase(call: Call, token: str, subject: str = SUBJECT) -> privacy_pb2.Erasure:
-    answer = await call(EraseSubjectRequest(subject=subject), token=token)
-    return answer.erasure  # type: ignore[no-any-return]
+    erasure_now: privacy_pb2.Erasure = (
+        await call(EraseSubjectRequest(subject=subject), token=token)
+    ).erasure
+    return erasure_now
 
 
 async def state(call: Call, token: str, erasure: Any) -> privacy_pb2.Erasure:
-    answer = await call(GetErasureRequest(erasure_id=erasure.erasure_id), token=token)
-    return answer.erasure  # type: ignore[no-any-return]
+    erasure_now: privacy_pb2.Erasure = (
+        await call(GetErasureRequest(erasure_id=erasure.erasure_id), token=token)
+    ).erasure
+    return erasure_now
 
 
 class KilledAfter:
