@@ -47,18 +47,24 @@ from servicekit.grpc_server import GrpcServer
 from servicekit.identifiers import new_id, new_id_at, time_of
 from servicekit.settings import GrpcServerSettings
 from testkit.issuer import AUDIENCE, ISSUER, FakeIssuer
-from testkit.stores import PostgresStore
+from testkit.stores import PostgresStore, as_role
 from weir.events.v1 import events_pb2
 from weir.predictions.v1 import predictions_pb2_grpc, privacy_pb2_grpc
 
 STREAM = "weir:predictions:0"
 FEEDBACK_STREAM = "weir:feedback"
 AUDIT_STREAM = "weir:audit"
+SERVICE_ROLE = "weir"
+OWNER = "weir_owner"
 Call = Callable[..., Any]
 
 
 class LogUnderTest:
-    """A database with what tests ask of it."""
+    """A database with what tests ask of it.
+
+    `database` is what the service has, with the rights of the URL's role; tests themselves look and
+    tamper as the superuser.
+    """
 
     def __init__(self, url: str, **options: Any) -> None:
         self.url = url
@@ -70,6 +76,7 @@ class LogUnderTest:
             "statement_cache_size": 100,
         }
         self.database = Database(database_url(url), **limits | options)
+        self._superuser = Database(database_url(as_role(url, "postgres")), **limits | options)
 
     def recorder(
         self,
@@ -85,24 +92,28 @@ class LogUnderTest:
         return Recorder(stream, decode, store, spans, PrivateParts(keys.opener))
 
     async def rows(self, query: str, **parameters: object) -> list[dict[str, Any]]:
-        async with self.database.transaction() as connection:
+        async with self._superuser.transaction() as connection:
             found = await connection.execute(text(query), parameters)
             return [dict(row) for row in found.mappings()]
 
     async def execute(self, statement: str) -> None:
-        async with self.database.transaction() as connection:
+        async with self._superuser.transaction() as connection:
             await connection.execute(text(statement))
 
     async def tamper(self, *statements: str) -> None:
         """Executes with the triggers off, as only a superuser can."""
-        async with self.database.transaction() as connection:
+        async with self._superuser.transaction() as connection:
             for statement in ("SET LOCAL session_replication_role = replica", *statements):
                 await connection.execute(text(statement))
 
     async def count(self, table: str) -> int:
         query = select(func.count()).select_from(METADATA.tables[table])
-        async with self.database.transaction() as connection:
+        async with self._superuser.transaction() as connection:
             return await connection.scalar(query) or 0
+
+    async def close(self) -> None:
+        await self.database.close()
+        await self._superuser.close()
 
 
 class Facts:
@@ -187,21 +198,26 @@ def keys(key_directory: Path) -> PrivacyKeys:
 
 @pytest.fixture(scope="session")
 def migrated_template(postgres_server: PostgresStore) -> str:
-    """A database to copy; nobody connects to it."""
-    url = postgres_server.create_database()
-    asyncio.run(upgrade(database_url(url), wait=10))
+    """A database to copy; nobody connects to it. Its owner is no superuser."""
+    url = postgres_server.create_database(owner=OWNER)
+    asyncio.run(upgrade(database_url(url), wait=10, service_role=SERVICE_ROLE, make_role=True))
     return url
 
 
 @pytest.fixture(scope="session")
 def migrated_url(postgres_server: PostgresStore, migrated_template: str) -> str:
-    return postgres_server.create_database(like=migrated_template)
+    """For the service's role, which owns nothing."""
+    return as_role(
+        postgres_server.create_database(like=migrated_template, owner=OWNER), SERVICE_ROLE
+    )
 
 
 @pytest.fixture
 def migrated_copy(postgres_server: PostgresStore, migrated_template: str) -> str:
-    """A database of the test's own."""
-    return postgres_server.create_database(like=migrated_template)
+    """A database of the test's own, for the service's role."""
+    return as_role(
+        postgres_server.create_database(like=migrated_template, owner=OWNER), SERVICE_ROLE
+    )
 
 
 @pytest_asyncio.fixture
@@ -209,7 +225,7 @@ async def log(migrated_url: str) -> AsyncIterator[LogUnderTest]:
     log = LogUnderTest(migrated_url)
     await log.tamper(f"TRUNCATE {', '.join(METADATA.tables)}")
     yield log
-    await log.database.close()
+    await log.close()
 
 
 @pytest_asyncio.fixture
@@ -223,7 +239,7 @@ async def open_log() -> AsyncIterator[Callable[..., LogUnderTest]]:
 
     yield open_one
     for log in opened:
-        await log.database.close()
+        await log.close()
 
 
 @pytest.fixture

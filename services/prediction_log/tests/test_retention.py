@@ -121,7 +121,7 @@ async def test_table_in_use_is_put_off_and_goes_the_next_time(months: Any, facts
     await write(months, facts, JANUARY, "short")
     retention = retention_of(months, MARCH)
     async with months.database.transaction() as reader:
-        await reader.exec_driver_sql(f"SELECT * FROM {MONTH}_short")
+        await reader.exec_driver_sql("SELECT count(*) FROM prediction_logs")
         with capture_logs() as logs:
             assert await retention.apply() == 1
     assert [(each["event"], each["table"]) for each in logs] == [

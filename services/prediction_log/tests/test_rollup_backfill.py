@@ -15,7 +15,7 @@ from prediction_log.database import database_url
 from prediction_log.event_decoding import decode_feedback
 from prediction_log.migrate import downgrade, upgrade
 from prediction_log.rollup_backfill import backfill_rollups
-from testkit.stores import PostgresStore
+from testkit.stores import PostgresStore, as_role
 from testkit.waiting import until
 
 from .rollup_counts import Story, assert_exact, connect, insert
@@ -29,7 +29,7 @@ TRIGGERS = {
 
 @pytest_asyncio.fixture
 async def engine(log: Any) -> AsyncIterator[AsyncEngine]:
-    engine = create_async_engine(database_url(log.url))
+    engine = create_async_engine(database_url(as_role(log.url, "weir_owner")))
     yield engine
     await engine.dispose()
 

@@ -36,9 +36,9 @@ SOCKET_NAME = f".s.PGSQL.{_PORT}"
 _PROTOCOL_3 = 0x00030000
 
 
-def postgres_url(socket_directory: Path, database: str = "postgres") -> str:
-    """The address for SQLAlchemy with asyncpg."""
-    return f"postgresql+asyncpg://postgres@/{database}?host={quote(str(socket_directory))}"
+def postgres_url(socket_directory: Path, database: str = "postgres", role: str = "postgres") -> str:
+    """The address for SQLAlchemy with asyncpg; `postgres` may do everything."""
+    return f"postgresql+asyncpg://{role}@/{database}?host={quote(str(socket_directory))}"
 
 
 def client_program(name: str) -> Path:

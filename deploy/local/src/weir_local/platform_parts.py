@@ -15,6 +15,7 @@ from weir_local.process import ProcessSpec
 from weir_local.supervisor import Part
 
 _STORES, _SERVICES, _EDGE = range(3)
+_SERVICE_ROLE = "weir"
 
 
 @dataclass(frozen=True)
@@ -28,6 +29,9 @@ class Endpoints:
     events_redis: str
     quota_redis: str
     postgres: str
+    """As the owner of the tables, who migrates."""
+    postgres_service: str
+    """As the service, which owns nothing."""
 
 
 def endpoints_of(home: Home, port: int) -> Endpoints:
@@ -40,6 +44,7 @@ def endpoints_of(home: Home, port: int) -> Endpoints:
         events_redis=redis_url(home.sockets / "events.sock"),
         quota_redis=redis_url(home.sockets / "quota.sock"),
         postgres=postgres_url(home.sockets / "postgres"),
+        postgres_service=postgres_url(home.sockets / "postgres", role=_SERVICE_ROLE),
     )
 
 
@@ -91,7 +96,7 @@ def service_parts(
         **({} if os.environ.get("WEIR_OTLP_ENDPOINT") else _trace_to(home.trace_file)),
         **_without_proxy(os.environ),
     }
-    database = {"WEIR_DATABASE_URL": endpoints.postgres}
+    database = {"WEIR_DATABASE_URL": endpoints.postgres_service}
     sealing = {"WEIR_INPUT_SEALING_KEY_FILE": str(identity.input_sealing_key)}
     log_keys = {
         "WEIR_INPUT_SEALING_PRIVATE_KEY_FILE": str(identity.input_sealing_private_key),
@@ -131,9 +136,11 @@ def service_parts(
     )
     migration = ProcessSpec(
         name="migrations",
-        command=_python("-m", "prediction_log", "migrate"),
+        command=_python(
+            "-m", "prediction_log", "migrate", "--grant-to", _SERVICE_ROLE, "--make-role"
+        ),
         log_file=home.log_file("migrations"),
-        environment={**shared, **database},
+        environment={**shared, "WEIR_DATABASE_URL": endpoints.postgres},
     )
     return [
         Part(service("inference", endpoints.inference, sealing), stage=_SERVICES),

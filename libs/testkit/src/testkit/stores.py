@@ -59,25 +59,40 @@ class PostgresStore(Store):
         super().__init__(spec, postgres_url(socket_directory))
         self._socket_directory = socket_directory
 
-    def create_database(self, like: str = "") -> str:
-        """A new database; returns its URL for SQLAlchemy with asyncpg.
+    def create_database(self, like: str = "", owner: str = "postgres") -> str:
+        """A new database; returns its owner's URL for SQLAlchemy with asyncpg.
 
         Args:
+            owner: a role that is made where it is missing, and may make roles; the superuser if
+                none is named.
             like: URL of one to copy, that nobody is connected to; without it the new one is empty.
         """
         name = f"test_{uuid4().hex}"
         template = urlsplit(like).path.removeprefix("/") or "template1"
-        asyncio.run(self._execute(f'CREATE DATABASE "{name}" TEMPLATE "{template}"'))
-        return postgres_url(self._socket_directory, name)
+        asyncio.run(
+            self._execute(
+                f"DO $$ BEGIN CREATE ROLE {owner} LOGIN CREATEROLE; "
+                "EXCEPTION WHEN duplicate_object THEN NULL; END $$",
+                f'CREATE DATABASE "{name}" OWNER {owner} TEMPLATE "{template}"',
+            )
+        )
+        return postgres_url(self._socket_directory, name, role=owner)
 
-    async def _execute(self, statement: str) -> None:
+    async def _execute(self, *statements: str) -> None:
         connection = await asyncpg.connect(
             user="postgres", database="postgres", host=str(self._socket_directory)
         )
         try:
-            await connection.execute(statement)
+            for statement in statements:
+                await connection.execute(statement)
         finally:
             await connection.close()
+
+
+def as_role(url: str, role: str) -> str:
+    """The same database for another role of the server, which lets everybody in."""
+    scheme, _, rest = url.partition("://")
+    return f"{scheme}://{role}@{rest.rpartition('@')[2]}"
 
 
 @contextmanager

@@ -34,6 +34,7 @@ from prediction_log.event_decoding import (
 )
 from prediction_log.feedback import FeedbackDesk
 from prediction_log.feedback_queries import FeedbackQueries
+from prediction_log.grants import RoleMissing
 from prediction_log.grpc_api import SCOPES, SERVICE, PredictionLogServicer
 from prediction_log.incident_decoding import decode_incident
 from prediction_log.input_reader import InputReader
@@ -55,7 +56,7 @@ from prediction_log.retention_classes import UnknownClassWatch
 from prediction_log.retention_command import add_retention_command
 from prediction_log.retention_store import RetentionStore
 from prediction_log.schema_watch import SchemaWatch
-from prediction_log.settings import DatabaseSettings, Settings
+from prediction_log.settings import MigrationSettings, Settings
 from prediction_log.stats_series import StatsSeries
 from prediction_log.stream_rewind import add_rewind_command
 from prediction_log.stream_watch import StreamWatch
@@ -166,16 +167,22 @@ def _collect_garbage_seldom() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-async def migrate(settings: DatabaseSettings) -> None:
-    """Brings the database to the newest schema.
+async def migrate(settings: MigrationSettings, role: str, *, make_role: bool) -> None:
+    """Brings the database to the newest schema and gives the service's role what it needs.
+
+    Args:
+        role: instead of the one in the settings; empty for that one.
+        make_role: makes it where it is missing.
 
     Raises:
+        RoleMissing: there is no such role.
         DatabaseAway: it cannot be reached.
         MigrationBlocked: somebody held what must change for too long.
     """
     url = database_url(settings.database_url.get_secret_value())
-    await upgrade(url, wait=_MIGRATE_WAIT)
-    _log.info("migrated", revision=schema_revisions()[-1])
+    role = role or settings.service_role
+    await upgrade(url, wait=_MIGRATE_WAIT, service_role=role, make_role=make_role)
+    _log.info("migrated", revision=schema_revisions()[-1], granted_to=role or None)
 
 
 def _work(
@@ -319,9 +326,7 @@ def main() -> int:
     commands = parser.add_subparsers(title="commands", metavar="command")
     parser.set_defaults(run=_serve)
     commands.add_parser("serve", help="serve until stopped; the default").set_defaults(run=_serve)
-    commands.add_parser("migrate", help="bring the database to the newest schema").set_defaults(
-        run=_migrate
-    )
+    _add_migrate(commands)
     add_key_commands(commands)
     add_audit_commands(commands)
     add_dead_letter_commands(commands, _decoders)
@@ -336,8 +341,30 @@ def _serve(_: argparse.Namespace) -> int:
     return run_service(_NAME, Settings, serve, expected=(KeyFileInvalid,))
 
 
-def _migrate(_: argparse.Namespace) -> int:
-    return run_service(_NAME, DatabaseSettings, migrate, expected=(DatabaseAway, MigrationBlocked))
+def _add_migrate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "migrate",
+        help="bring the database to the newest schema",
+        description="WEIR_DATABASE_URL is that of the tables' owner. May be run again at any time, "
+        "while the service works.",
+    )
+    command.add_argument(
+        "--grant-to", default="", metavar="ROLE", help="the service's role: WEIR_SERVICE_ROLE"
+    )
+    command.add_argument(
+        "--make-role",
+        action="store_true",
+        help="make the role, without a password, where it is missing",
+    )
+    command.set_defaults(run=_migrate)
+
+
+def _migrate(arguments: argparse.Namespace) -> int:
+    async def run(settings: MigrationSettings) -> None:
+        await migrate(settings, arguments.grant_to, make_role=arguments.make_role)
+
+    expected = (DatabaseAway, MigrationBlocked, RoleMissing)
+    return run_service(_NAME, MigrationSettings, run, expected=expected)
 
 
 if __name__ == "__main__":

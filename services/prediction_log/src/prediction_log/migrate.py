@@ -18,6 +18,7 @@ from sqlalchemy.pool import NullPool
 
 from prediction_log.advisory_locks import AdvisoryLock
 from prediction_log.database import driver_connection, sqlstate, unique_name
+from prediction_log.grants import grant_to
 from prediction_log.online_ddl import LOCK_TIMEOUT
 from prediction_log.rollup_backfill import backfill_rollups
 
@@ -53,20 +54,35 @@ def schema_revisions() -> list[str]:
 
 
 async def upgrade(
-    url: URL, *, wait: float, revision: str = "head", patience: float = _PATIENCE
+    url: URL,
+    *,
+    wait: float,
+    revision: str = "head",
+    patience: float = _PATIENCE,
+    service_role: str = "",
+    make_role: bool = False,
 ) -> None:
     """Migrates up to `revision`; waits at most `wait` seconds for the database.
 
     Args:
         patience: seconds to go on trying where others are in the way.
+        service_role: who gets what the service needs, once the schema is the newest; empty where
+            the service owns the tables.
+        make_role: makes that role where it is missing.
 
     Raises:
         DatabaseAway: it did not come.
         MigrationBlocked: others were in the way for longer.
+        RoleMissing: there is no such role.
     """
-    await _run(
-        url, wait, patience, lambda config: command.upgrade(config, revision), then=_fill_rollups
-    )
+
+    async def then(engine: AsyncEngine) -> None:
+        if service_role:
+            async with engine.connect() as connection:
+                await grant_to(connection, service_role, make_role=make_role)
+        await _fill_rollups(engine)
+
+    await _run(url, wait, patience, lambda config: command.upgrade(config, revision), then)
 
 
 async def downgrade(url: URL, *, wait: float, revision: str, patience: float = _PATIENCE) -> None:

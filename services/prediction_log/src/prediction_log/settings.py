@@ -16,7 +16,7 @@ from servicekit.settings import (
 
 
 class DatabaseSettings(TelemetrySettings):
-    """What `migrate` needs; `serve` needs more. Read from WEIR_<FIELD>."""
+    """What every command needs. Read from WEIR_<FIELD>."""
 
     database_url: SecretStr = Field(
         default=SecretStr("postgresql://weir@127.0.0.1:5432/weir"),
@@ -28,6 +28,17 @@ class DatabaseSettings(TelemetrySettings):
     def _is_postgresql(cls, value: SecretStr) -> SecretStr:
         database_url(value.get_secret_value())
         return value
+
+
+class MigrationSettings(DatabaseSettings):
+    """What `migrate` needs; its database_url is that of the tables' owner."""
+
+    service_role: str = Field(
+        default="",
+        max_length=63,
+        description="Role that the service runs as: `migrate` gives it what it needs and nothing "
+        "else. Empty where the service owns the tables.",
+    )
 
 
 class RetentionSettings(DatabaseSettings):
