@@ -11,8 +11,7 @@ from tokenizers import Tokenizer
 
 from training.base_model import BaseModel, find_base_model
 from training.dev_metrics import Scores
-from training.domain import Example, InputError, Interrupted
-from training.encoded_rows import EncodedRow, encode_rows
+from training.domain import Example
 from training.objective import LabelLoss
 from training.precision import choose_device, choose_precision
 from training.prepared_data import PreparedData
@@ -21,14 +20,15 @@ from training.provenance import code_sha256
 from training.recipe import Recipe
 from training.recipe_section import digest
 from training.run_directory import RunDirectory
-from training.text_classifier import TextClassifier, new_classifier, save_classifier
-from training.tokenizer import load_tokenizer
-from training.trainer import Measured, Step, Trainer
+from training.run_watch import Watch
+from training.student import make_student
+from training.teacher import RowEncoder, Teacher, distil, load_teacher
+from training.text_classifier import TextClassifier, save_classifier
+from training.trainer import Measured, Objective, Step, Trainer
 from training.training_record import TOKENIZER, DataRecord, TrainingRecord, write_record
 
 # Settings that change no weight, so a run may be resumed with others.
 FREE = {"checkpoint_every_steps", "checkpoint_every_minutes", "keep_checkpoints"}
-STEPS_BETWEEN_LOGS = 20
 
 
 def fit(
@@ -55,19 +55,28 @@ def fit(
     # The caller's random state is left as it was.
     with torch.random.fork_rng(devices=range(torch.cuda.device_count())):
         torch.manual_seed(recipe.training.seed)
-        tokenizer = load_tokenizer(base.directory / TOKENIZER, recipe.model.max_tokens)
-        model = new_classifier(base.directory, data.labels, recipe.model.pooling)
-        _check_model(model, recipe, progress)
+        rows = data.splits["train"][: recipe.training.max_rows]
+        student = make_student(recipe, base, data.labels, rows, progress)
+        teacher = None
+        if recipe.distillation is not None:
+            teacher = load_teacher(recipe.distillation, data.labels)
         state = run.begin(
-            _must_match(recipe, data, base),
+            _must_match(recipe, data, base, teacher),
             _should_match(device, precision),
             resume=resume,
             say=progress.say,
         )
-        train, dev = _encode(recipe, data, tokenizer, progress)
+        encode = RowEncoder(recipe.model, progress)
+        train = encode(student.tokenizer, rows, "train")
+        # Prepared rows are shuffled: the first ones are a sample.
+        measured = _first_of_each_source(data.splits["dev"], recipe.training.dev_rows)
+        dev = encode(student.tokenizer, measured, "dev")
+        objective: Objective = LabelLoss(recipe.training.label_smoothing)
+        if teacher is not None:
+            objective = distil(recipe, student, teacher, rows, train, device, progress)
         trainer = Trainer(
-            model,
-            LabelLoss(recipe.training.label_smoothing),
+            student.model,
+            objective,
             train,
             dev,
             recipe.training,
@@ -79,7 +88,7 @@ def fit(
             trainer.load(state)
             seconds = float(state["seconds"])
             progress.say(f"resumed after step {trainer.position.step}")
-        watch = _Watch(trainer, run, recipe, clock, stop_signal, seconds)
+        watch = Watch(trainer, run, recipe, clock, stop_signal, seconds)
         _run(trainer, watch, progress, device, precision)
         model = trainer.take_best()
     record = TrainingRecord(
@@ -91,6 +100,9 @@ def fit(
         dataset_sha256=data.sha256,
         recipe=recipe,
         recipe_sha256=digest(recipe),
+        layers=student.layers,
+        vocabulary=int(model.config.vocab_size),
+        teacher_sha256=teacher.sha256 if teacher else None,
         code_sha256=code_sha256(),
         steps=trainer.position.step,
         best_step=trainer.position.best_step,
@@ -102,66 +114,11 @@ def fit(
         torch=torch.__version__,
         transformers=transformers.__version__,
     )
-    return run.finish(lambda stage: _write_model(stage, model, tokenizer, recipe, record))
-
-
-class _Watch:
-    """Logs, keeps checkpoints and stops, between the steps of a run."""
-
-    def __init__(
-        self,
-        trainer: Trainer,
-        run: RunDirectory,
-        recipe: Recipe,
-        clock: Callable[[], float],
-        stop_signal: Callable[[], int],
-        seconds: float,
-    ) -> None:
-        self._trainer, self._run, self._recipe = trainer, run, recipe.training
-        self._clock, self._stop_signal = clock, stop_signal
-        self._before = seconds
-        self._began = self._saved = clock()
-
-    def seconds(self) -> float:
-        """The time that the run took, with what it took before it was resumed."""
-        return self._before + self._clock() - self._began
-
-    def measured(self, result: Measured) -> None:
-        self._run.log(
-            {
-                "step": result.step,
-                "dev": result.scores,
-                "mean": result.value,
-                "best": result.is_best,
-            }
-        )
-
-    def stepped(self, step: Step) -> None:
-        if step.number % STEPS_BETWEEN_LOGS == 0:
-            self._run.log(
-                {
-                    "step": step.number,
-                    "loss": step.loss,
-                    "learning_rate": step.learning_rate,
-                    "tokens": self._trainer.position.tokens,
-                    "seconds": round(self.seconds(), 3),
-                }
-            )
-        signal = self._stop_signal()
-        if signal or self._is_due(step.number):
-            self._run.save({**self._trainer.state(), "seconds": self.seconds()}, step.number)
-            self._saved = self._clock()
-        if signal:
-            raise Interrupted(f"stopped after step {step.number}: go on with --resume", signal)
-
-    def _is_due(self, step: int) -> bool:
-        every = self._recipe.checkpoint_every_steps
-        minutes = (self._clock() - self._saved) / 60
-        return bool(every and step % every == 0) or minutes >= self._recipe.checkpoint_every_minutes
+    return run.finish(lambda stage: _write_model(stage, model, student.tokenizer, recipe, record))
 
 
 def _run(
-    trainer: Trainer, watch: _Watch, progress: Progress, device: torch.device, precision: str
+    trainer: Trainer, watch: Watch, progress: Progress, device: torch.device, precision: str
 ) -> None:
     rows = f"{trainer.total} steps on {device.type} in {precision}"
     progress.say(f"training: {rows}")
@@ -188,28 +145,6 @@ def _summary(scores: Scores) -> str:
     )
 
 
-def _encode(
-    recipe: Recipe, data: PreparedData, tokenizer: Tokenizer, progress: Progress
-) -> tuple[list[EncodedRow], list[EncodedRow]]:
-    # Prepared rows are shuffled: the first ones are a sample.
-    parts = {
-        "train": data.splits["train"][: recipe.training.max_rows],
-        "dev": _first_of_each_source(data.splits["dev"], recipe.training.dev_rows),
-    }
-    train, dev = (
-        encode_rows(
-            tokenizer,
-            rows,
-            max_tokens=recipe.model.max_tokens,
-            truncation=recipe.model.truncation,
-            progress=progress,
-            title=f"tokenising {split}",
-        )
-        for split, rows in parts.items()
-    )
-    return train, dev
-
-
 def _first_of_each_source(rows: tuple[Example, ...], limit: int | None) -> list[Example]:
     seen: dict[str, int] = {}
     chosen = []
@@ -220,20 +155,9 @@ def _first_of_each_source(rows: tuple[Example, ...], limit: int | None) -> list[
     return chosen
 
 
-def _check_model(model: TextClassifier, recipe: Recipe, progress: Progress) -> None:
-    if recipe.model.max_tokens > model.max_tokens:
-        raise InputError(
-            f"{recipe.model.base}: {model.max_tokens} tokens at most, "
-            f"{recipe.model.max_tokens} wanted"
-        )
-    family = model.config.model_type
-    if family != "bert":
-        progress.say(f"note: a {family} model can be trained but not packaged: only BERT is fused")
-    if recipe.model.truncation != "head":
-        progress.say("note: servers cut texts at the head's end, so this cannot be packaged")
-
-
-def _must_match(recipe: Recipe, data: PreparedData, base: BaseModel) -> dict[str, str]:
+def _must_match(
+    recipe: Recipe, data: PreparedData, base: BaseModel, teacher: Teacher | None
+) -> dict[str, str]:
     decisive = recipe.model_copy(
         update={
             "training": recipe.training.model_copy(
@@ -241,7 +165,12 @@ def _must_match(recipe: Recipe, data: PreparedData, base: BaseModel) -> dict[str
             )
         }
     )
-    return {"recipe": digest(decisive), "data": data.sha256, "base model": base.sha256}
+    return {
+        "recipe": digest(decisive),
+        "data": data.sha256,
+        "base model": base.sha256,
+        "teacher": teacher.sha256 if teacher else "none",
+    }
 
 
 def _should_match(device: torch.device, precision: str) -> dict[str, str]:

@@ -52,6 +52,17 @@ def fit_command(
     seed: Annotated[
         int | None, typer.Option(help="Decides the new head, the order of rows and the dropout.")
     ] = None,
+    layers: Annotated[
+        str | None,
+        typer.Option(help="Layers of the base to keep: how many, or which (0,2,5)."),
+    ] = None,
+    prune_vocabulary: Annotated[
+        int | None,
+        typer.Option(metavar="COUNT", help="Keep only tokens that occur so often in train rows."),
+    ] = None,
+    teacher: Annotated[
+        Path | None, typer.Option(help="A finished run to learn from, besides the labels.")
+    ] = None,
     precision: Annotated[
         str | None, typer.Option(help="auto, fp32, bf16 or fp16; auto: what the device is good at.")
     ] = None,
@@ -67,6 +78,9 @@ def fit_command(
 
     weir-train fit .weir/training/data --recipe recipes/sentiment.yaml --output .weir/training/a
 
+    A smaller model that learns from it: weir-train fit .weir/training/data --output
+    .weir/training/b --teacher .weir/training/a --layers 3 --prune-vocabulary 3
+
     A run that was killed goes on with --resume, and ends in the same weights as an unbroken one:
     on a CPU, the same data, recipe, base, number of threads and torch give the same weights.
     Ctrl-C and SIGTERM keep a checkpoint first. The run's directory then holds model/ (weights,
@@ -80,6 +94,9 @@ def fit_command(
         "training.learning_rate": learning_rate,
         "training.seed": seed,
         "training.precision": precision,
+        "model.layers": _layers(layers),
+        "model.prune_vocabulary": prune_vocabulary,
+        "distillation.teacher": str(teacher) if teacher else None,
     }
     progress = terminal_progress()
     settings = read_settings(recipe) if recipe else {}
@@ -127,6 +144,16 @@ def run_fit(
         )
     progress.say(f"wrote {model}")
     return model
+
+
+def _layers(given: str | None) -> int | list[int] | None:
+    if given is None:
+        return None
+    try:
+        numbers = [int(number) for number in given.split(",")]
+    except ValueError as exc:
+        raise InputError(f"--layers {given!r}: give a number, or numbers with commas") from exc
+    return numbers[0] if len(numbers) == 1 else numbers
 
 
 @contextmanager

@@ -8,6 +8,7 @@ from typing import Any
 
 import yaml
 
+SECTIONS = ("model", "training", "distillation")
 POOLINGS = {"mean": "mean", "cls": "first token"}
 
 _CARD = """\
@@ -94,7 +95,8 @@ def model_card(manifest: Mapping[str, Any]) -> str:
         "seed": training["training"]["seed"],
         "pooling": POOLINGS[training["model"]["pooling"]],
         "settings": yaml.safe_dump(
-            {part: training[part] for part in ("model", "training")}, sort_keys=False
+            {part: training[part] for part in ("model", "training", "distillation")},
+            sort_keys=False,
         ),
         "minutes": training["seconds"] / 60,
         "error": _standard_error(manifest["metrics"]),

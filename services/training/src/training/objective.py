@@ -18,7 +18,10 @@ class LabelLoss:
 
     def __call__(self, model: TextClassifier, batch: Batch) -> torch.Tensor:
         """One loss per row, float32 ``[rows]``."""
-        logits = model(batch.ids, batch.mask)
+        return self.of_logits(model(batch.ids, batch.mask), batch.labels)
+
+    def of_logits(self, logits: torch.Tensor, labels: torch.Tensor) -> torch.Tensor:
+        """The same of logits ``[rows, labels]``."""
         return torch.nn.functional.cross_entropy(
-            logits, batch.labels, reduction="none", label_smoothing=self.smoothing
+            logits, labels, reduction="none", label_smoothing=self.smoothing
         )

@@ -192,11 +192,16 @@ def _metrics(floats: Evaluation, ints: Evaluation, dev: Dataset) -> dict[str, An
 
 def _training(record: TrainingRecord) -> dict[str, Any]:
     """What is needed to repeat the training: the recipe without paths of bases, and digests."""
-    recipe = record.recipe.model_dump(mode="json", include={"model", "training"})
+    recipe = record.recipe.model_dump(mode="json", include={"model", "training", "distillation"})
     recipe["model"]["base"] = record.base_model
+    if recipe["distillation"]:
+        recipe["distillation"]["teacher"] = Path(recipe["distillation"]["teacher"]).name
     return {
         **recipe,
         "recipe_sha256": record.recipe_sha256,
+        "layers": list(record.layers),
+        "vocabulary": record.vocabulary,
+        "teacher_sha256": record.teacher_sha256,
         "dataset_sha256": record.dataset_sha256,
         "code_sha256": record.code_sha256,
         "steps": record.steps,

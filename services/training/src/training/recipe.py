@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 
 from training.data_recipe import Data
 from training.recipe_section import Name, Section
-from training.training_recipe import Model, Training
+from training.training_recipe import Distillation, Model, Training
 
 
 class Recipe(Section):
@@ -27,6 +27,9 @@ class Recipe(Section):
     data: Data = Field(description="Rows to learn from and to measure on.")
     model: Model = Field(default=Model(), description="What is trained.")
     training: Training = Field(default=Training(), description="How it is trained.")
+    distillation: Distillation | None = Field(
+        default=None, description="A teacher to learn from; null: labels only."
+    )
 
     @model_validator(mode="after")
     def _labels_are_known(self) -> Self:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from training.recipe_section import Section, Share
 
@@ -29,6 +29,54 @@ class Model(Section):
         default="head",
         description="The part of a long text that is kept; head_tail: a quarter head, the rest "
         "tail. Servers cut as head does, so only that can be packaged.",
+    )
+    layers: int | tuple[int, ...] | None = Field(
+        default=None,
+        description="Layers of the base that are kept: how many, evenly from first to last, or "
+        "which, from 0; null: all.",
+    )
+    prune_vocabulary: int | None = Field(
+        default=None,
+        ge=1,
+        description="Keep tokens that occur so often in the train rows, single characters and "
+        "special tokens; null: all.",
+    )
+
+    @field_validator("layers")
+    @classmethod
+    def _some_layers(cls, layers: int | tuple[int, ...] | None) -> int | tuple[int, ...] | None:
+        least = layers if isinstance(layers, int) else min(layers or (0,)) + 1
+        if least < 1 or layers == ():
+            raise ValueError("give 1 or more layers, counted from 0")
+        return layers
+
+
+class Distillation(Section):
+    """A teacher to learn from; the base's own weights are where learning begins."""
+
+    teacher: str = Field(description="A finished run of fit, or its model directory.")
+    temperature: float = Field(
+        default=2.0,
+        gt=0,
+        description="Softens both probabilities before they are compared.",
+    )
+    soft_weight: float = Field(
+        default=0.7,
+        ge=0,
+        le=1,
+        description="Share of the teacher's answers in the loss; the labels have the rest.",
+    )
+    hidden_weight: float = Field(
+        default=1.0,
+        ge=0,
+        description="Weight of the mean squared difference of hidden states; 0 "
+        "needs no equal widths and asks the teacher only once.",
+    )
+    layer_map: tuple[tuple[int, int], ...] | None = Field(
+        default=None,
+        min_length=1,
+        description="Pairs of a student's layer and the teacher's that "
+        "it follows; 0 is the embeddings. null: spread evenly.",
     )
 
 

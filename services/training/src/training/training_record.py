@@ -54,6 +54,9 @@ class TrainingRecord:
     dataset_sha256: str
     recipe: Recipe
     recipe_sha256: str
+    layers: tuple[int, ...]
+    vocabulary: int
+    teacher_sha256: str | None
     code_sha256: str
     steps: int
     best_step: int
@@ -89,6 +92,7 @@ def read_record(directory: Path) -> TrainingRecord:
         if fields.pop("format") != FORMAT:
             raise InputError(f"{path}: of another format than {FORMAT}")
         fields["labels"] = tuple(fields["labels"])
+        fields["layers"] = tuple(fields["layers"])
         fields["data"] = tuple(DataRecord(**of) for of in fields["data"])
         fields["recipe"] = Recipe.model_validate(fields["recipe"])
         return TrainingRecord(**fields)
