@@ -9,7 +9,7 @@ STUBS = libs/contracts/src
 BENCH = single_predictions intake log_queries
 
 .DEFAULT_GOAL := help
-.PHONY: bench chaos help python trace run replay status test lint fmt protos lock clean
+.PHONY: bench chaos help python trace run replay status test test-migrations test-postgres lint fmt protos lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
@@ -38,6 +38,17 @@ test: python ## Run every test, with coverage
 
 test-%: python ## Run the tests of one part: gateway, inference, prediction_log, drift, training, libs
 	@$(PYTHON) tests/run $*
+
+test-migrations: python ## Migrate a million predictions up and down while others write and read
+	@$(ENVIRONMENTS) sync prediction_log
+	@cd services/prediction_log && WEIR_TEST_MIGRATION_ROWS=1000000 \
+		../../.venvs/prediction_log/bin/python -m pytest -q -c ../../pyproject.toml tests/test_online_migrations.py
+
+test-postgres: python ## Run the log's tests with another PostgreSQL: PROGRAMS=/usr/lib/postgresql/15/bin
+	@test -x "$(PROGRAMS)/initdb" || { echo "Which PostgreSQL? make test-postgres PROGRAMS=directory of initdb"; exit 1; }
+	@$(ENVIRONMENTS) sync prediction_log
+	@cd services/prediction_log && WEIR_TEST_POSTGRES="$(PROGRAMS)" \
+		../../.venvs/prediction_log/bin/python -m pytest -q -c ../../pyproject.toml .
 
 lint: python ## Check style, types, imports between modules, contracts and generated code
 	@PYTHON=$(PYTHON) tests/lint
