@@ -182,7 +182,7 @@ def test_a_signal_keeps_a_checkpoint_and_says_how_to_go_on(
 def test_a_quick_run_takes_few_rows_and_says_so_in_its_record(fit: Fit) -> None:
     record = read_record(fit("--quick"))
 
-    assert record.recipe.training.max_rows == 4000
+    assert record.recipe.training.max_rows == 2000
     assert record.recipe.model.max_tokens == 32  # what is given counts more
 
 

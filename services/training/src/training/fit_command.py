@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 # A rehearsal: minutes on two cores, to see that all fits together.
 QUICK = {
     "training.epochs": 1,
-    "training.max_rows": 4000,
+    "training.max_rows": 2000,
     "training.dev_rows": 200,
     "model.max_tokens": 128,
 }
