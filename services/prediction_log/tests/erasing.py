@@ -4,7 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from prediction_log.database import Database
-from prediction_log.domain import LogStoreUnavailable
+from prediction_log.errors import LogStoreUnavailable
 from weir.predictions.v1 import privacy_pb2
 from weir.predictions.v1.privacy_pb2 import EraseSubjectRequest, GetErasureRequest
 

@@ -8,7 +8,8 @@ import pytest
 from sqlalchemy import exc, select, text
 
 from prediction_log.database import database_url, driver_connection
-from prediction_log.domain import LogStoreUnavailable, PredictionRecord
+from prediction_log.domain import PredictionRecord
+from prediction_log.errors import LogStoreUnavailable
 from prediction_log.staged_copy import StagedCopy
 from prediction_log.tables import PREDICTION_LOGS
 

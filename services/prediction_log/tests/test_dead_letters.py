@@ -15,7 +15,8 @@ from opentelemetry.trace import NoOpTracer
 from prediction_log.database import database_url
 from prediction_log.dead_letter_replay import DeadLetterReplay, ReplayResult
 from prediction_log.dead_letters import DeadLetters, LetterFilter, ReplayStore
-from prediction_log.domain import PoisonEvent, Record
+from prediction_log.domain import Record
+from prediction_log.errors import PoisonEvent
 from prediction_log.event_decoding import Decode, decode_prediction
 from prediction_log.insert_spans import InsertSpans
 from prediction_log.migrate import downgrade, upgrade

@@ -11,7 +11,8 @@ import pytest
 from arro3.io import read_parquet
 
 from prediction_log import prediction_export
-from prediction_log.domain import ExportFormat, ExportsBusy, PredictionFilter
+from prediction_log.domain import ExportFormat, PredictionFilter
+from prediction_log.errors import ExportsBusy
 from prediction_log.event_decoding import decode_feedback
 from prediction_log.prediction_export import PredictionExport
 from servicekit.errors import InvalidInput, PermissionDenied, Unavailable

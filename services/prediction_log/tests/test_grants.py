@@ -11,7 +11,7 @@ import pytest
 from sqlalchemy import text
 
 from prediction_log.database import database_url
-from prediction_log.domain import LogStoreUnavailable
+from prediction_log.errors import LogStoreUnavailable
 from prediction_log.grants import TABLES, RoleMissing
 from prediction_log.migrate import upgrade
 from prediction_log.partitions import make_partitions

@@ -10,7 +10,7 @@ from uuid import uuid4
 import pytest
 from pydantic import ValidationError
 
-from prediction_log.domain import InputDamaged, MasterKeyMissing
+from prediction_log.errors import InputDamaged, MasterKeyMissing
 from prediction_log.key_files import KeyFileInvalid, load_opening_keys, load_subject_secret
 from prediction_log.key_making import (
     AUDIT_PUBLIC_KEY,

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from prediction_log.domain import LogStoreUnavailable, MasterKeyMissing
+from prediction_log.errors import LogStoreUnavailable, MasterKeyMissing
 from prediction_log.key_making import MASTER_KEYS, create_keys
 from prediction_log.key_rotation import KeyRotation, RotationResult
 from prediction_log.master_keys import MasterKeys

@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 from arro3.io import read_parquet
 
-from prediction_log.domain import LogStoreUnavailable
+from prediction_log.errors import LogStoreUnavailable
 from prediction_log.parquet_conversion import ParquetConversion
 
 COLUMNS = ["label", "score"]

@@ -9,7 +9,7 @@ import pytest
 from prometheus_client import REGISTRY
 from sqlalchemy import select
 
-from prediction_log.domain import InputDamaged, LogStoreUnavailable, RejectedData
+from prediction_log.errors import InputDamaged, LogStoreUnavailable, RejectedData
 from prediction_log.event_decoding import decode_prediction
 from prediction_log.key_making import create_keys
 from prediction_log.record_store import RecordStore, record_writers

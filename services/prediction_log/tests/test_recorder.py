@@ -15,7 +15,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from prometheus_client import REGISTRY
 
-from prediction_log.domain import RejectedData
+from prediction_log.errors import RejectedData
 from prediction_log.event_decoding import (
     Decode,
     decode_audit,

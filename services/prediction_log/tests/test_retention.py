@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 from structlog.testing import capture_logs
 
-from prediction_log.domain import LogStoreUnavailable
+from prediction_log.errors import LogStoreUnavailable
 from prediction_log.event_decoding import decode_feedback
 from prediction_log.partitions import make_partitions
 from prediction_log.retention import Retention

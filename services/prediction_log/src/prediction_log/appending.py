@@ -10,7 +10,7 @@ from uuid import UUID
 
 from prometheus_client import Counter
 
-from prediction_log.domain import AppendIdle, AppendsFull, PoisonEvent
+from prediction_log.errors import AppendIdle, AppendsFull, PoisonEvent
 from prediction_log.event_decoding import prediction_records
 from servicekit.event_stream import EventPublisher
 from servicekit.identifiers import LATEST_MILLISECOND

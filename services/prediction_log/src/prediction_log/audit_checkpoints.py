@@ -16,7 +16,7 @@ from prediction_log.audit_findings import consistent
 from prediction_log.audit_trail import AuditTrail
 from prediction_log.audit_writer import chain_head
 from prediction_log.database import Database
-from prediction_log.domain import LogStoreUnavailable, QueryTooSlow
+from prediction_log.errors import LogStoreUnavailable, QueryTooSlow
 from prediction_log.tables import AUDIT_CHECKPOINTS
 
 _log = structlog.get_logger(__name__)

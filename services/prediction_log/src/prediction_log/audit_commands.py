@@ -9,7 +9,7 @@ from prediction_log.audit_signing import load_verifier
 from prediction_log.audit_trail import AuditTrail
 from prediction_log.audit_verification import ChainWalk, Report
 from prediction_log.database import Database, database_url
-from prediction_log.domain import LogStoreUnavailable, QueryTooSlow
+from prediction_log.errors import LogStoreUnavailable, QueryTooSlow
 from prediction_log.key_files import KeyFileInvalid
 from prediction_log.settings import DatabaseSettings
 from servicekit.startup import run_service

@@ -17,7 +17,8 @@ from prediction_log.audit_chain import (
     next_batch,
 )
 from prediction_log.database import driver_connection
-from prediction_log.domain import AuditRecord, LogStoreUnavailable, RejectedData
+from prediction_log.domain import AuditRecord
+from prediction_log.errors import LogStoreUnavailable, RejectedData
 from prediction_log.tables import AUDIT_BATCHES, AUDIT_LOG
 
 _RECORD = [field.name for field in fields(AuditRecord)]

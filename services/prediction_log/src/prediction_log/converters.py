@@ -12,9 +12,9 @@ from prediction_log.domain import (
     MAX_NAME,
     FeedbackRecord,
     InputKeeping,
-    InvalidRequest,
     LoggedPrediction,
 )
+from prediction_log.errors import InvalidRequest
 from prediction_log.feedback import Opinion
 from servicekit.errors import FieldViolation
 from weir.predictions.v1 import keeping_pb2, predictions_pb2

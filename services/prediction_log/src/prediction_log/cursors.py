@@ -12,7 +12,7 @@ import binascii
 import hashlib
 from uuid import UUID
 
-from prediction_log.domain import InvalidRequest
+from prediction_log.errors import InvalidRequest
 from servicekit.errors import FieldViolation
 
 _DIGEST_BYTES = 16

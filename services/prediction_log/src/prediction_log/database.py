@@ -11,7 +11,7 @@ from sqlalchemy import event, exc, text
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from prediction_log.domain import LogStoreUnavailable, QueryTooSlow, RejectedData
+from prediction_log.errors import LogStoreUnavailable, QueryTooSlow, RejectedData
 
 _MARGIN = 1.0
 """Seconds beyond the statement timeout after which the server counts as away."""

@@ -11,7 +11,7 @@ from opentelemetry.trace import NoOpTracer
 from prediction_log.database import Database, database_url
 from prediction_log.dead_letter_replay import DeadLetterReplay
 from prediction_log.dead_letters import DeadLetters, Letter, LetterFilter, ReplayStore
-from prediction_log.domain import LogStoreUnavailable, QueryTooSlow
+from prediction_log.errors import LogStoreUnavailable, QueryTooSlow
 from prediction_log.event_decoding import Decode
 from prediction_log.insert_spans import InsertSpans
 from prediction_log.key_files import KeyFileInvalid

@@ -16,10 +16,11 @@ from sqlalchemy import func, select, update
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from prediction_log.database import Database
-from prediction_log.domain import Erasure, LogStoreUnavailable, QueryTooSlow
+from prediction_log.domain import Erasure
 from prediction_log.erased_letters import ErasedLetters
 from prediction_log.erased_subjects import redact_rows
 from prediction_log.erasures import COLUMNS
+from prediction_log.errors import LogStoreUnavailable, QueryTooSlow
 from prediction_log.event_decoding import ID_TIME_TOLERANCE
 from prediction_log.partitions import first_id_at
 from prediction_log.tables import ERASURES, PREDICTION_LOGS

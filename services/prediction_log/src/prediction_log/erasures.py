@@ -7,8 +7,9 @@ from sqlalchemy import insert, select
 
 from prediction_log.audit_facts import AuditFacts
 from prediction_log.database import Database
-from prediction_log.domain import Erasure, ErasureNotFound
+from prediction_log.domain import Erasure
 from prediction_log.erased_subjects import hold_off_intake
+from prediction_log.errors import ErasureNotFound
 from prediction_log.subject_keys import destroy_key
 from prediction_log.tables import ERASURES
 from servicekit.identifiers import time_of

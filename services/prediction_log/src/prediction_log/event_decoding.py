@@ -15,10 +15,10 @@ from prediction_log.domain import (
     FeedbackRecord,
     InputKeeping,
     MetricRecord,
-    PoisonEvent,
     PredictionRecord,
     Record,
 )
+from prediction_log.errors import PoisonEvent
 from servicekit.event_stream import Event
 from weir.events.v1 import events_pb2
 from weir.predictions.v1 import keeping_pb2

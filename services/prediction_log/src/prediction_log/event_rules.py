@@ -10,7 +10,8 @@ from uuid import UUID
 from google.protobuf.message import DecodeError, Message
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from prediction_log.domain import MAX_COUNT, MAX_NAME, PoisonEvent
+from prediction_log.domain import MAX_COUNT, MAX_NAME
+from prediction_log.errors import PoisonEvent
 from servicekit.event_stream import Event
 from servicekit.identifiers import time_of
 

@@ -12,13 +12,8 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
 
-from prediction_log.domain import (
-    FeedbackKeyReused,
-    FeedbackRecord,
-    InvalidRequest,
-    PredictionNotFound,
-    PredictionRecord,
-)
+from prediction_log.domain import FeedbackRecord, PredictionRecord
+from prediction_log.errors import FeedbackKeyReused, InvalidRequest, PredictionNotFound
 from prediction_log.feedback_queries import FeedbackQueries
 from prediction_log.prediction_queries import PredictionQueries
 from servicekit.errors import FieldViolation

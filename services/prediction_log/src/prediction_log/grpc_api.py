@@ -21,13 +21,8 @@ from prediction_log.converters import (
     to_prediction,
 )
 from prediction_log.cursors import make_cursor, read_cursor
-from prediction_log.domain import (
-    MAX_SUBJECT,
-    PredictionFilter,
-    PredictionNotFound,
-    PrivacyNotConfigured,
-    ScopeMissing,
-)
+from prediction_log.domain import MAX_SUBJECT, PredictionFilter
+from prediction_log.errors import PredictionNotFound, PrivacyNotConfigured, ScopeMissing
 from prediction_log.export_conversion import format_from, to_export_response
 from prediction_log.feedback import FeedbackDesk
 from prediction_log.feedback_queries import FeedbackQueries

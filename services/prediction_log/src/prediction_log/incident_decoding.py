@@ -7,7 +7,8 @@ from typing import Any
 from google.protobuf.struct_pb2 import ListValue, Struct, Value
 
 from prediction_log import event_rules as rules
-from prediction_log.domain import IncidentChange, PoisonEvent
+from prediction_log.domain import IncidentChange
+from prediction_log.errors import PoisonEvent
 from servicekit.event_stream import Event
 from weir.events.v1 import events_pb2
 

@@ -7,7 +7,7 @@ from sqlalchemy import select
 
 from prediction_log.audit_facts import AuditFacts
 from prediction_log.database import Database
-from prediction_log.domain import InputDamaged, PrivacyNotConfigured
+from prediction_log.errors import InputDamaged, PrivacyNotConfigured
 from prediction_log.subject_keys import SubjectKeys
 from prediction_log.tables import PREDICTION_LOGS
 

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from prediction_log.database import Database, database_url
-from prediction_log.domain import LogStoreUnavailable, QueryTooSlow
+from prediction_log.errors import LogStoreUnavailable, QueryTooSlow
 from prediction_log.key_files import KeyFileInvalid
 from prediction_log.key_making import create_keys
 from prediction_log.key_rotation import KeyRotation, RotationResult

@@ -8,7 +8,7 @@ from sqlalchemy import LargeBinary, RowMapping, Uuid, column, func, select, upda
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from prediction_log.database import Database
-from prediction_log.domain import InputDamaged, MasterKeyMissing
+from prediction_log.errors import InputDamaged, MasterKeyMissing
 from prediction_log.master_keys import MasterKeys
 from prediction_log.tables import SUBJECT_KEYS
 

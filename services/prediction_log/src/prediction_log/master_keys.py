@@ -13,7 +13,8 @@ import structlog
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from prediction_log.domain import MAX_NAME, InputDamaged, MasterKeyMissing
+from prediction_log.domain import MAX_NAME
+from prediction_log.errors import InputDamaged, MasterKeyMissing
 from prediction_log.key_files import KeyFileInvalid
 
 _log = structlog.get_logger(__name__)

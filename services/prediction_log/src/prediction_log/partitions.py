@@ -13,7 +13,7 @@ from sqlalchemy.dialects.postgresql import JSONB
 
 from prediction_log.advisory_locks import AdvisoryLock
 from prediction_log.database import Database
-from prediction_log.domain import LogStoreUnavailable, QueryTooSlow
+from prediction_log.errors import LogStoreUnavailable, QueryTooSlow
 from prediction_log.retention_classes import CLASSES, UNNAMED, RetentionClasses
 
 _log = structlog.get_logger(__name__)

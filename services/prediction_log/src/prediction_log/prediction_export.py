@@ -16,13 +16,8 @@ from uuid import UUID
 from sqlalchemy import select
 
 from prediction_log.database import Database
-from prediction_log.domain import (
-    ExportFormat,
-    ExportPiece,
-    ExportsBusy,
-    PredictionFilter,
-    QueryTooSlow,
-)
+from prediction_log.domain import ExportFormat, ExportPiece, PredictionFilter
+from prediction_log.errors import ExportsBusy, QueryTooSlow
 from prediction_log.export_rows import (
     COLUMNS,
     StretchTooLarge,

@@ -5,8 +5,9 @@ from typing import Any
 from google.protobuf.timestamp_pb2 import Timestamp
 
 from prediction_log.converters import identifier_from, invalid, text_from
-from prediction_log.domain import MAX_SUBJECT, Erasure, PrivacyNotConfigured
+from prediction_log.domain import MAX_SUBJECT, Erasure
 from prediction_log.erasures import Erasures
+from prediction_log.errors import PrivacyNotConfigured
 from prediction_log.pseudonyms import Pseudonyms
 from prediction_log.tenancy import client_of, tenant_of
 from servicekit import request_context

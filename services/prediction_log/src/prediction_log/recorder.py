@@ -8,14 +8,8 @@ from dataclasses import dataclass
 import structlog
 from prometheus_client import Counter, Gauge, Histogram
 
-from prediction_log.domain import (
-    MAX_LABEL,
-    DeadLetter,
-    PoisonEvent,
-    PredictionRecord,
-    Record,
-    RejectedData,
-)
+from prediction_log.domain import MAX_LABEL, DeadLetter, PredictionRecord, Record
+from prediction_log.errors import PoisonEvent, RejectedData
 from prediction_log.event_decoding import Decode
 from prediction_log.insert_spans import InsertSpans
 from prediction_log.private_parts import UNOPENED, PrivateParts, shut

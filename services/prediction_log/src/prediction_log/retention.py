@@ -8,7 +8,7 @@ from uuid import UUID
 import structlog
 from prometheus_client import Counter, Gauge
 
-from prediction_log.domain import LogStoreUnavailable, QueryTooSlow
+from prediction_log.errors import LogStoreUnavailable, QueryTooSlow
 from prediction_log.retention_classes import RetentionClasses
 from prediction_log.retention_plan import Expired, cutoff, expired
 from prediction_log.retention_store import RetentionStore

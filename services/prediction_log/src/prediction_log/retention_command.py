@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from prediction_log.database import Database, database_url
-from prediction_log.domain import LogStoreUnavailable, QueryTooSlow
+from prediction_log.errors import LogStoreUnavailable, QueryTooSlow
 from prediction_log.retention import Retention
 from prediction_log.retention_plan import Expired
 from prediction_log.retention_store import RetentionStore

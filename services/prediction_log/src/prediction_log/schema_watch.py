@@ -9,7 +9,7 @@ from prometheus_client import Gauge
 from sqlalchemy import text
 
 from prediction_log.database import Database
-from prediction_log.domain import LogStoreUnavailable, QueryTooSlow
+from prediction_log.errors import LogStoreUnavailable, QueryTooSlow
 
 _log = structlog.get_logger(__name__)
 

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from sqlalchemy.schema import CreateTable
 
 from prediction_log.database import driver_connection
-from prediction_log.domain import RejectedData
+from prediction_log.errors import RejectedData
 
 _SLICE = 200
 """Rows that are encoded at one go, a few milliseconds: queries are answered in between."""

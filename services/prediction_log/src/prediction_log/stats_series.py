@@ -5,7 +5,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from prediction_log.database import Database
-from prediction_log.domain import InvalidRequest, PredictionFilter, StatsNotReady
+from prediction_log.domain import PredictionFilter
+from prediction_log.errors import InvalidRequest, StatsNotReady
 from prediction_log.rollup_queries import Line, are_complete, tally_lines
 from prediction_log.rollup_spans import Granularity, Span
 from prediction_log.tally import Tally

@@ -15,7 +15,8 @@ from sqlalchemy import RowMapping, delete, select, tuple_
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.ext.asyncio import AsyncConnection
 
-from prediction_log.domain import InputDamaged, MasterKeyMissing, PredictionRecord
+from prediction_log.domain import PredictionRecord
+from prediction_log.errors import InputDamaged, MasterKeyMissing
 from prediction_log.master_keys import KEY_BYTES, MasterKeys
 from prediction_log.tables import SUBJECT_KEYS
 from servicekit.identifiers import new_id

@@ -9,7 +9,7 @@ import pytest_asyncio
 from sqlalchemy.engine import URL
 
 from prediction_log.database import database_url
-from prediction_log.domain import LogStoreUnavailable
+from prediction_log.errors import LogStoreUnavailable
 from prediction_log.migrate import downgrade, upgrade
 from testkit.stores import PostgresStore
 

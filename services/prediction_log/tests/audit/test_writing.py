@@ -13,7 +13,7 @@ from sqlalchemy import exc
 from prediction_log.audit_chain import BEGINNING, MAX_BATCH_ROWS
 from prediction_log.audit_checkpoints import CheckpointKeeper
 from prediction_log.audit_signing import AuditSigner, load_signer, load_verifier
-from prediction_log.domain import LogStoreUnavailable, RejectedData
+from prediction_log.errors import LogStoreUnavailable, RejectedData
 from prediction_log.event_decoding import decode_audit
 from prediction_log.key_files import KeyFileInvalid
 from prediction_log.key_making import PRIVATE_KEY, PUBLIC_KEY, create_keys
