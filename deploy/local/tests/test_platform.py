@@ -37,7 +37,7 @@ def test_says_where_it_is_ready_and_keeps_the_client_private(new_platform: Platf
     assert "migrated postgresql+asyncpg://" in new_platform.log("migrations")
     assert json.loads((new_platform.home / "endpoints.json").read_text()).keys() == {
         *("http", "inference", "prediction_log", "drift"),
-        *("events_redis", "quota_redis", "postgres"),
+        *("events_redis", "quota_redis", "postgres", "postgres_service"),
     }
 
 
