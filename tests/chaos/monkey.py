@@ -16,6 +16,8 @@ from testkit.supervised import SupervisedPlatform
 
 BACKEND = "postgres session"
 """One server process of PostgreSQL: it takes all its sisters along, and recovers by itself."""
+_SESSION_TITLE = "postgres: weir "
+"""How a server process that works for the service's role calls itself."""
 VICTIMS = ("gateway", "inference", "events-redis", "prediction_log", "postgres", BACKEND)
 _OVERLAPPING = 0.2
 """Share of kills that do not wait until the one before has been mended."""
@@ -143,7 +145,7 @@ def _session_of(postmaster: int) -> int | None:
         (
             child.pid
             for child in psutil.Process(postmaster).children()
-            if any("postgres postgres" in part for part in child.cmdline())
+            if any(part.startswith(_SESSION_TITLE) for part in child.cmdline())
         ),
         None,
     )
