@@ -8,14 +8,13 @@ from pathlib import Path
 from prediction_log.audit_signing import load_verifier
 from prediction_log.audit_trail import AuditTrail
 from prediction_log.audit_verification import ChainWalk, Report
-from prediction_log.database import Database, database_url
+from prediction_log.database import command_database
 from prediction_log.errors import LogStoreUnavailable, QueryTooSlow
 from prediction_log.key_files import KeyFileInvalid
 from prediction_log.settings import DatabaseSettings
 from servicekit.startup import run_service
 
 _STATEMENT_TIMEOUT = 60.0
-_CONNECT_TIMEOUT = 5.0
 _TELL_EVERY = 5.0
 _BROKEN, _NOT_DONE = 1, 2
 
@@ -52,16 +51,8 @@ def verify_audit(arguments: argparse.Namespace) -> int:
 
     async def verify(settings: DatabaseSettings) -> None:
         signatures = load_verifier(arguments.public_key) if arguments.public_key else None
-        database = Database(
-            database_url(settings.database_url.get_secret_value()),
-            pool_size=1,
-            pool_timeout=_CONNECT_TIMEOUT,
-            connect_timeout=_CONNECT_TIMEOUT,
-            statement_timeout=_STATEMENT_TIMEOUT,
-            # It may be behind a PgBouncer.
-            statement_cache_size=0,
-        )
-        try:
+        address = settings.database_url.get_secret_value()
+        async with command_database(address, statement_timeout=_STATEMENT_TIMEOUT) as database:
             walk = ChainWalk(
                 AuditTrail(database),
                 signatures=signatures,
@@ -69,8 +60,6 @@ def verify_audit(arguments: argparse.Namespace) -> int:
                 progress=_Progress().tell,
             )
             reports.append(await walk.run())
-        finally:
-            await database.close()
 
     expected = (KeyFileInvalid, LogStoreUnavailable, QueryTooSlow)
     if run_service("prediction_log", DatabaseSettings, verify, expected=expected) or not reports:

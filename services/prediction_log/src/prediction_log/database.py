@@ -15,6 +15,7 @@ from prediction_log.errors import LogStoreUnavailable, QueryTooSlow, RejectedDat
 
 _MARGIN = 1.0
 """Seconds beyond the statement timeout after which the server counts as away."""
+_COMMAND_CONNECT_TIMEOUT = 5.0
 _CANCELLED = "57014"
 _REJECTING = ("22", "23", "54")
 """SQLSTATE classes about the values: data exception, integrity violation, limit exceeded."""
@@ -114,6 +115,29 @@ class Database:
     async def close(self) -> None:
         """Closes every connection."""
         await self._engine.dispose()
+
+
+@asynccontextmanager
+async def command_database(address: str, *, statement_timeout: float) -> AsyncIterator[Database]:
+    """One connection, for a command that somebody runs beside the service.
+
+    Args:
+        address: as operators write it.
+        statement_timeout: longest that a statement may run, seconds.
+    """
+    database = Database(
+        database_url(address),
+        pool_size=1,
+        pool_timeout=_COMMAND_CONNECT_TIMEOUT,
+        connect_timeout=_COMMAND_CONNECT_TIMEOUT,
+        statement_timeout=statement_timeout,
+        # It may be behind a PgBouncer.
+        statement_cache_size=0,
+    )
+    try:
+        yield database
+    finally:
+        await database.close()
 
 
 async def driver_connection(connection: AsyncConnection) -> Any:

@@ -5,7 +5,7 @@ import json
 import sys
 from pathlib import Path
 
-from prediction_log.database import Database, database_url
+from prediction_log.database import command_database
 from prediction_log.errors import LogStoreUnavailable, QueryTooSlow
 from prediction_log.key_files import KeyFileInvalid
 from prediction_log.key_making import create_keys
@@ -14,7 +14,6 @@ from prediction_log.master_keys import MasterKeys
 from prediction_log.settings import MasterKeySettings
 from servicekit.startup import describe_settings, run_service
 
-_CONNECT_TIMEOUT = 5.0
 _STATEMENT_TIMEOUT = 30.0
 _CREATE = """\
 Writes the keys that are missing into a directory, readable by their owner alone: the pair that
@@ -70,19 +69,9 @@ def _rotate(_: argparse.Namespace) -> int:
         if settings.master_keys_file is None:
             raise KeyFileInvalid("WEIR_MASTER_KEYS_FILE is not set")
         master_keys = MasterKeys(settings.master_keys_file)
-        database = Database(
-            database_url(settings.database_url.get_secret_value()),
-            pool_size=1,
-            pool_timeout=_CONNECT_TIMEOUT,
-            connect_timeout=_CONNECT_TIMEOUT,
-            statement_timeout=_STATEMENT_TIMEOUT,
-            # It may be behind a PgBouncer.
-            statement_cache_size=0,
-        )
-        try:
+        address = settings.database_url.get_secret_value()
+        async with command_database(address, statement_timeout=_STATEMENT_TIMEOUT) as database:
             results.append(await KeyRotation(database, master_keys).run())
-        finally:
-            await database.close()
 
     expected = (KeyFileInvalid, LogStoreUnavailable, QueryTooSlow)
     if run_service("prediction_log", MasterKeySettings, rotate, expected=expected) or not results:

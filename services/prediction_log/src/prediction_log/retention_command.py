@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from prediction_log.database import Database, database_url
+from prediction_log.database import command_database
 from prediction_log.errors import LogStoreUnavailable, QueryTooSlow
 from prediction_log.retention import Retention
 from prediction_log.retention_plan import Expired
@@ -13,7 +13,6 @@ from prediction_log.settings import RetentionSettings
 from servicekit.startup import run_service
 
 _STATEMENT_TIMEOUT = 60.0
-_CONNECT_TIMEOUT = 5.0
 _LEFT = 2
 
 
@@ -41,23 +40,13 @@ def run_retention(arguments: argparse.Namespace) -> int:
 
     async def run(settings: RetentionSettings) -> None:
         nonlocal left
-        database = Database(
-            database_url(settings.database_url.get_secret_value()),
-            pool_size=1,
-            pool_timeout=_CONNECT_TIMEOUT,
-            connect_timeout=_CONNECT_TIMEOUT,
-            statement_timeout=_STATEMENT_TIMEOUT,
-            # It may be behind a PgBouncer.
-            statement_cache_size=0,
-        )
-        store = RetentionStore(database, settings.retention_batch)
-        retention = Retention(store, settings.classes(), settings.dead_letter_days)
-        try:
+        address = settings.database_url.get_secret_value()
+        async with command_database(address, statement_timeout=_STATEMENT_TIMEOUT) as database:
+            store = RetentionStore(database, settings.retention_batch)
+            retention = Retention(store, settings.classes(), settings.dead_letter_days)
             sys.stdout.write(_described(await retention.plan()))
             if arguments.apply:
                 left = await retention.apply()
-        finally:
-            await database.close()
 
     expected = (LogStoreUnavailable, QueryTooSlow)
     failed = run_service("prediction_log", RetentionSettings, run, expected=expected)
