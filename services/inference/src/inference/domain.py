@@ -6,6 +6,9 @@ from datetime import datetime
 from enum import Enum, auto
 from uuid import UUID
 
+import numpy as np
+import numpy.typing as npt
+
 from servicekit.errors import Exhausted, InvalidInput, NotFound, PermissionDenied, Unavailable
 
 
@@ -41,14 +44,23 @@ class Keeping:
         return self.input is not InputKeeping.NOTHING
 
 
+Tensors = Mapping[str, npt.NDArray[np.generic]]
+"""By name; the first axis counts rows."""
+
+
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One input of a call. `text` is None when the input is of another kind or absent."""
+    """One input of a call: a text, or one row of tensors. Both are None when there is none."""
 
     text: str | None
     caller: Caller
     request_id: str
     has_row: bool = False
+    tensors: Tensors | None = field(default=None, repr=False)
+    deadline: float | None = None
+    """When nobody waits for the answer any more, by `time.monotonic`; None for never."""
+    traceparent: str = ""
+    """The item's own trace, where it is not the call's."""
     keeping: Keeping = Keeping()
     subject: str = field(default="", repr=False)
     """The person whom the input is about, as the client calls them; empty when it does not say."""
@@ -72,6 +84,11 @@ class Fault(Enum):
     TEXT_TOO_LONG = auto()
     TEXT_INVALID = auto()
     SUBJECT_INVALID = auto()
+    SATURATED = auto()
+    DEADLINE_EXCEEDED = auto()
+    SEALING_KEY_MISSING = auto()
+    TENSORS_INVALID = auto()
+    MODEL_FAILED = auto()
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +97,8 @@ class Rejection:
 
     fault: Fault
     message: str
+    retry_after: float = 0.0
+    """Seconds after which trying again may help; 0 where it never does."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,13 +115,15 @@ class TextFacts:
 
 @dataclass(frozen=True, slots=True)
 class Scored:
-    """A model's answer to one text."""
+    """A model's answer to one item."""
 
     probabilities: Mapping[str, float]
     """By label, in the model's order; they sum to 1."""
     facts: TextFacts
     milliseconds: float
     """Time in the model."""
+    outputs: Tensors | None = None
+    """What a model of tensors gave, one row; None for a text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +139,10 @@ class Prediction:
     label: str
     confidence: float
     unlogged: bool = False
+    shadow: bool = False
+    """Answered by a version that takes no traffic; nobody saw it."""
+    cached: bool = False
+    """The model was not run: the same version had answered the same input before."""
 
 
 Outcome = Prediction | Rejection

@@ -35,7 +35,7 @@ DRIFT_INCIDENT_STATE_SILENCED: DriftIncidentState
 DRIFT_INCIDENT_STATE_CLOSED: DriftIncidentState
 
 class PredictionRecorded(_message.Message):
-    __slots__ = ("prediction_id", "predicted_at", "model", "model_version", "tenant", "client_id", "delegate_id", "request_id", "input", "label", "confidence", "probabilities", "inference_ms", "shadow", "keeping", "sealed_input")
+    __slots__ = ("prediction_id", "predicted_at", "model", "model_version", "tenant", "client_id", "delegate_id", "request_id", "input", "label", "confidence", "probabilities", "inference_ms", "shadow", "keeping", "sealed_input", "cached")
     class ProbabilitiesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
@@ -59,6 +59,7 @@ class PredictionRecorded(_message.Message):
     SHADOW_FIELD_NUMBER: _ClassVar[int]
     KEEPING_FIELD_NUMBER: _ClassVar[int]
     SEALED_INPUT_FIELD_NUMBER: _ClassVar[int]
+    CACHED_FIELD_NUMBER: _ClassVar[int]
     prediction_id: str
     predicted_at: _timestamp_pb2.Timestamp
     model: str
@@ -75,7 +76,8 @@ class PredictionRecorded(_message.Message):
     shadow: bool
     keeping: _keeping_pb2.Keeping
     sealed_input: bytes
-    def __init__(self, prediction_id: _Optional[str] = ..., predicted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., tenant: _Optional[str] = ..., client_id: _Optional[str] = ..., delegate_id: _Optional[str] = ..., request_id: _Optional[str] = ..., input: _Optional[_Union[InputFacts, _Mapping]] = ..., label: _Optional[str] = ..., confidence: _Optional[float] = ..., probabilities: _Optional[_Mapping[str, float]] = ..., inference_ms: _Optional[float] = ..., shadow: _Optional[bool] = ..., keeping: _Optional[_Union[_keeping_pb2.Keeping, _Mapping]] = ..., sealed_input: _Optional[bytes] = ...) -> None: ...
+    cached: bool
+    def __init__(self, prediction_id: _Optional[str] = ..., predicted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., tenant: _Optional[str] = ..., client_id: _Optional[str] = ..., delegate_id: _Optional[str] = ..., request_id: _Optional[str] = ..., input: _Optional[_Union[InputFacts, _Mapping]] = ..., label: _Optional[str] = ..., confidence: _Optional[float] = ..., probabilities: _Optional[_Mapping[str, float]] = ..., inference_ms: _Optional[float] = ..., shadow: _Optional[bool] = ..., keeping: _Optional[_Union[_keeping_pb2.Keeping, _Mapping]] = ..., sealed_input: _Optional[bytes] = ..., cached: _Optional[bool] = ...) -> None: ...
 
 class PrivateInput(_message.Message):
     __slots__ = ("subject", "text")

@@ -1,5 +1,6 @@
 import datetime
 
+from google.protobuf import duration_pb2 as _duration_pb2
 from google.protobuf import timestamp_pb2 as _timestamp_pb2
 from weir.predictions.v1 import keeping_pb2 as _keeping_pb2
 from google.protobuf.internal import containers as _containers
@@ -20,6 +21,18 @@ class ItemErrorReason(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     ITEM_ERROR_REASON_TEXT_TOO_LONG: _ClassVar[ItemErrorReason]
     ITEM_ERROR_REASON_TEXT_INVALID: _ClassVar[ItemErrorReason]
     ITEM_ERROR_REASON_SUBJECT_INVALID: _ClassVar[ItemErrorReason]
+    ITEM_ERROR_REASON_SATURATED: _ClassVar[ItemErrorReason]
+    ITEM_ERROR_REASON_DEADLINE_EXCEEDED: _ClassVar[ItemErrorReason]
+    ITEM_ERROR_REASON_SEALING_KEY_MISSING: _ClassVar[ItemErrorReason]
+    ITEM_ERROR_REASON_TENSORS_INVALID: _ClassVar[ItemErrorReason]
+    ITEM_ERROR_REASON_MODEL_FAILED: _ClassVar[ItemErrorReason]
+
+class ModelVersionState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    MODEL_VERSION_STATE_UNSPECIFIED: _ClassVar[ModelVersionState]
+    MODEL_VERSION_STATE_LOADING: _ClassVar[ModelVersionState]
+    MODEL_VERSION_STATE_READY: _ClassVar[ModelVersionState]
+    MODEL_VERSION_STATE_UNAVAILABLE: _ClassVar[ModelVersionState]
 ITEM_ERROR_REASON_UNSPECIFIED: ItemErrorReason
 ITEM_ERROR_REASON_INPUT_MISSING: ItemErrorReason
 ITEM_ERROR_REASON_INPUT_KIND: ItemErrorReason
@@ -27,6 +40,15 @@ ITEM_ERROR_REASON_TEXT_BLANK: ItemErrorReason
 ITEM_ERROR_REASON_TEXT_TOO_LONG: ItemErrorReason
 ITEM_ERROR_REASON_TEXT_INVALID: ItemErrorReason
 ITEM_ERROR_REASON_SUBJECT_INVALID: ItemErrorReason
+ITEM_ERROR_REASON_SATURATED: ItemErrorReason
+ITEM_ERROR_REASON_DEADLINE_EXCEEDED: ItemErrorReason
+ITEM_ERROR_REASON_SEALING_KEY_MISSING: ItemErrorReason
+ITEM_ERROR_REASON_TENSORS_INVALID: ItemErrorReason
+ITEM_ERROR_REASON_MODEL_FAILED: ItemErrorReason
+MODEL_VERSION_STATE_UNSPECIFIED: ModelVersionState
+MODEL_VERSION_STATE_LOADING: ModelVersionState
+MODEL_VERSION_STATE_READY: ModelVersionState
+MODEL_VERSION_STATE_UNAVAILABLE: ModelVersionState
 
 class PredictRequest(_message.Message):
     __slots__ = ("model", "version", "items")
@@ -39,20 +61,24 @@ class PredictRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., items: _Optional[_Iterable[_Union[PredictItem, _Mapping]]] = ...) -> None: ...
 
 class PredictItem(_message.Message):
-    __slots__ = ("text", "row", "caller", "request_id", "subject", "keeping")
+    __slots__ = ("text", "row", "caller", "request_id", "subject", "keeping", "timeout", "traceparent")
     TEXT_FIELD_NUMBER: _ClassVar[int]
     ROW_FIELD_NUMBER: _ClassVar[int]
     CALLER_FIELD_NUMBER: _ClassVar[int]
     REQUEST_ID_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     KEEPING_FIELD_NUMBER: _ClassVar[int]
+    TIMEOUT_FIELD_NUMBER: _ClassVar[int]
+    TRACEPARENT_FIELD_NUMBER: _ClassVar[int]
     text: str
     row: Row
     caller: Caller
     request_id: str
     subject: str
     keeping: _keeping_pb2.Keeping
-    def __init__(self, text: _Optional[str] = ..., row: _Optional[_Union[Row, _Mapping]] = ..., caller: _Optional[_Union[Caller, _Mapping]] = ..., request_id: _Optional[str] = ..., subject: _Optional[str] = ..., keeping: _Optional[_Union[_keeping_pb2.Keeping, _Mapping]] = ...) -> None: ...
+    timeout: _duration_pb2.Duration
+    traceparent: str
+    def __init__(self, text: _Optional[str] = ..., row: _Optional[_Union[Row, _Mapping]] = ..., caller: _Optional[_Union[Caller, _Mapping]] = ..., request_id: _Optional[str] = ..., subject: _Optional[str] = ..., keeping: _Optional[_Union[_keeping_pb2.Keeping, _Mapping]] = ..., timeout: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ..., traceparent: _Optional[str] = ...) -> None: ...
 
 class Row(_message.Message):
     __slots__ = ("features",)
@@ -100,7 +126,7 @@ class ItemOutcome(_message.Message):
     def __init__(self, prediction: _Optional[_Union[Prediction, _Mapping]] = ..., error: _Optional[_Union[ItemError, _Mapping]] = ...) -> None: ...
 
 class Prediction(_message.Message):
-    __slots__ = ("prediction_id", "model", "model_version", "label", "confidence", "probabilities", "inference_ms", "predicted_at", "unlogged")
+    __slots__ = ("prediction_id", "model", "model_version", "label", "confidence", "probabilities", "inference_ms", "predicted_at", "unlogged", "cached")
     PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -110,6 +136,7 @@ class Prediction(_message.Message):
     INFERENCE_MS_FIELD_NUMBER: _ClassVar[int]
     PREDICTED_AT_FIELD_NUMBER: _ClassVar[int]
     UNLOGGED_FIELD_NUMBER: _ClassVar[int]
+    CACHED_FIELD_NUMBER: _ClassVar[int]
     prediction_id: str
     model: str
     model_version: str
@@ -119,7 +146,8 @@ class Prediction(_message.Message):
     inference_ms: float
     predicted_at: _timestamp_pb2.Timestamp
     unlogged: bool
-    def __init__(self, prediction_id: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., label: _Optional[str] = ..., confidence: _Optional[float] = ..., probabilities: _Optional[_Iterable[_Union[LabelProbability, _Mapping]]] = ..., inference_ms: _Optional[float] = ..., predicted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unlogged: _Optional[bool] = ...) -> None: ...
+    cached: bool
+    def __init__(self, prediction_id: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., label: _Optional[str] = ..., confidence: _Optional[float] = ..., probabilities: _Optional[_Iterable[_Union[LabelProbability, _Mapping]]] = ..., inference_ms: _Optional[float] = ..., predicted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unlogged: _Optional[bool] = ..., cached: _Optional[bool] = ...) -> None: ...
 
 class LabelProbability(_message.Message):
     __slots__ = ("label", "probability")
@@ -130,12 +158,14 @@ class LabelProbability(_message.Message):
     def __init__(self, label: _Optional[str] = ..., probability: _Optional[float] = ...) -> None: ...
 
 class ItemError(_message.Message):
-    __slots__ = ("reason", "message")
+    __slots__ = ("reason", "message", "retry_after")
     REASON_FIELD_NUMBER: _ClassVar[int]
     MESSAGE_FIELD_NUMBER: _ClassVar[int]
+    RETRY_AFTER_FIELD_NUMBER: _ClassVar[int]
     reason: ItemErrorReason
     message: str
-    def __init__(self, reason: _Optional[_Union[ItemErrorReason, str]] = ..., message: _Optional[str] = ...) -> None: ...
+    retry_after: _duration_pb2.Duration
+    def __init__(self, reason: _Optional[_Union[ItemErrorReason, str]] = ..., message: _Optional[str] = ..., retry_after: _Optional[_Union[datetime.timedelta, _duration_pb2.Duration, _Mapping]] = ...) -> None: ...
 
 class ListModelsRequest(_message.Message):
     __slots__ = ()
@@ -176,11 +206,17 @@ class Model(_message.Message):
     def __init__(self, name: _Optional[str] = ..., task: _Optional[str] = ..., labels: _Optional[_Iterable[str]] = ..., versions: _Optional[_Iterable[_Union[ModelVersion, _Mapping]]] = ..., max_characters: _Optional[int] = ..., max_tokens: _Optional[int] = ...) -> None: ...
 
 class ModelVersion(_message.Message):
-    __slots__ = ("version", "traffic_percent", "loaded_at")
+    __slots__ = ("version", "traffic_percent", "loaded_at", "shadow", "state", "reason")
     VERSION_FIELD_NUMBER: _ClassVar[int]
     TRAFFIC_PERCENT_FIELD_NUMBER: _ClassVar[int]
     LOADED_AT_FIELD_NUMBER: _ClassVar[int]
+    SHADOW_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    REASON_FIELD_NUMBER: _ClassVar[int]
     version: str
     traffic_percent: int
     loaded_at: _timestamp_pb2.Timestamp
-    def __init__(self, version: _Optional[str] = ..., traffic_percent: _Optional[int] = ..., loaded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+    shadow: bool
+    state: ModelVersionState
+    reason: str
+    def __init__(self, version: _Optional[str] = ..., traffic_percent: _Optional[int] = ..., loaded_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., shadow: _Optional[bool] = ..., state: _Optional[_Union[ModelVersionState, str]] = ..., reason: _Optional[str] = ...) -> None: ...
