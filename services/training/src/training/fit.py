@@ -67,7 +67,7 @@ def fit(
             say=progress.say,
         )
         encode = RowEncoder(recipe.model, progress)
-        train = encode(student.tokenizer, rows, "train")
+        train = encode(student.tokenizer, rows, "train", recipe.training.max_tokens)
         # Prepared rows are shuffled: the first ones are a sample.
         measured = _first_of_each_source(data.splits["dev"], recipe.training.dev_rows)
         dev = encode(student.tokenizer, measured, "dev")

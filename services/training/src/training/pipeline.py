@@ -155,7 +155,7 @@ def dev_sets(path: Path, labels: tuple[str, ...]) -> tuple[Dataset, ...]:
 
 def _graphs(directory: Path) -> tuple[Path, Path]:
     """Write the traced, the fused and the int8 graph beside a model; return the last two."""
-    model = load_classifier(directory)
+    model = load_classifier(directory, attention="eager")
     if model.config.model_type != "bert":
         raise InputError(f"{directory}: a {model.config.model_type} model; only BERT is fused")
     traced, fused, int8 = (directory / f"{step}.onnx" for step in ("traced", "fused", "int8"))

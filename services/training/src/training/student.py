@@ -40,7 +40,13 @@ def make_student(
     """
     wanted = recipe.model
     tokenizer = load_tokenizer(base.directory / TOKENIZER, wanted.max_tokens)
-    model = new_classifier(base.directory, labels, wanted.pooling)
+    model = new_classifier(
+        base.directory,
+        labels,
+        wanted.pooling,
+        dropout=recipe.training.dropout,
+        attention_dropout=recipe.training.attention_dropout,
+    )
     if wanted.max_tokens > model.max_tokens:
         raise InputError(
             f"{wanted.base}: {model.max_tokens} tokens at most, {wanted.max_tokens} wanted"
@@ -48,8 +54,6 @@ def make_student(
     family = model.config.model_type
     if family != "bert":
         progress.say(f"note: a {family} model can be trained but not packaged: only BERT is fused")
-    if wanted.truncation != "head":
-        progress.say("note: servers cut texts at the head's end, so this cannot be packaged")
     layers = keep_layers(model, wanted.layers)
     if wanted.prune_vocabulary is not None:
         before = int(model.config.vocab_size)

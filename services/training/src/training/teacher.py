@@ -41,13 +41,17 @@ class RowEncoder:
     progress: Progress
 
     def __call__(
-        self, tokenizer: Tokenizer, rows: Sequence[Example], title: str
+        self,
+        tokenizer: Tokenizer,
+        rows: Sequence[Example],
+        title: str,
+        max_tokens: int | None = None,
     ) -> list[EncodedRow]:
-        """The rows in their order."""
+        """The rows in their order, cut at the model's ``max_tokens`` or earlier."""
         return encode_rows(
             tokenizer,
             rows,
-            max_tokens=self.model.max_tokens,
+            max_tokens=min(max_tokens or self.model.max_tokens, self.model.max_tokens),
             truncation=self.model.truncation,
             progress=self.progress,
             title=f"tokenising {title}",
@@ -89,7 +93,9 @@ def distil(
         )
     pairs = check_pairs(settings, student.model, teacher.model)
     tokenizer = load_tokenizer(teacher.tokenizer_file, recipe.model.max_tokens)
-    theirs = RowEncoder(recipe.model, progress)(tokenizer, rows, "for the teacher")
+    theirs = RowEncoder(recipe.model, progress)(
+        tokenizer, rows, "for the teacher", recipe.training.max_tokens
+    )
     aligned = align(encoded, theirs, token_map(student.tokenizer, tokenizer))
     if pairs:
         progress.say(f"{sum(aligned)} of {len(aligned)} rows are the same tokens for the teacher")

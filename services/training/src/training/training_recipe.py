@@ -27,8 +27,8 @@ class Model(Section):
     )
     truncation: Literal["head", "tail", "head_tail"] = Field(
         default="head",
-        description="The part of a long text that is kept; head_tail: a quarter head, the rest "
-        "tail. Servers cut as head does, so only that can be packaged.",
+        description="The part of a long text that is kept, in training and when serving; "
+        "head_tail: a quarter head, the rest tail.",
     )
     layers: int | tuple[int, ...] | None = Field(
         default=None,
@@ -90,6 +90,21 @@ class Training(Section):
     rows_per_batch: int = Field(default=32, ge=1, description="Rows of a batch, at most.")
     tokens_per_batch: int = Field(
         default=8192, ge=1, description="Tokens of a batch, padding included, at most: its memory."
+    )
+    max_tokens: int | None = Field(
+        default=None,
+        ge=3,
+        description="Where train rows are cut, when shorter than the model's max_tokens: the time "
+        "of long texts; dev rows are measured at the model's. null: no shorter.",
+    )
+    dropout: float | None = Field(
+        default=None, ge=0, lt=1, description="Of hidden states; null: the base's own."
+    )
+    attention_dropout: float | None = Field(
+        default=0.0,
+        ge=0,
+        lt=1,
+        description="Of attention weights; null: the base's own. On a CPU, 0 is much faster.",
     )
     accumulate: int = Field(default=1, ge=1, description="Batches per optimiser step.")
     learning_rate: float = Field(
