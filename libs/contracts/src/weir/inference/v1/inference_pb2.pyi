@@ -111,6 +111,14 @@ class Caller(_message.Message):
     client_id: str
     def __init__(self, tenant: _Optional[str] = ..., client_id: _Optional[str] = ...) -> None: ...
 
+class Delegation(_message.Message):
+    __slots__ = ("caller", "keeping")
+    CALLER_FIELD_NUMBER: _ClassVar[int]
+    KEEPING_FIELD_NUMBER: _ClassVar[int]
+    caller: Caller
+    keeping: _keeping_pb2.Keeping
+    def __init__(self, caller: _Optional[_Union[Caller, _Mapping]] = ..., keeping: _Optional[_Union[_keeping_pb2.Keeping, _Mapping]] = ...) -> None: ...
+
 class PredictResponse(_message.Message):
     __slots__ = ("outcomes",)
     OUTCOMES_FIELD_NUMBER: _ClassVar[int]
