@@ -15,6 +15,7 @@ from inference.grpc_api import SCOPES, SERVICE, InferenceServicer
 from inference.model_repository import ModelRepository, load_repository
 from inference.predictor import Predictor
 from inference.recorder import Recorder
+from inference.scheduler import Scheduler
 from inference.sealing import InputSealer
 from servicekit.access_tokens import AccessTokenVerifier
 from servicekit.event_stream import EventPublisher
@@ -68,7 +69,7 @@ async def predictor(
         yield Predictor(
             repository,
             Recorder(EventPublisher(redis), STREAM, "block", sealer),
-            executor,
+            Scheduler(executor),
             new_id,
             max_items_per_call=4,
             max_waiting_items=8,

@@ -13,6 +13,7 @@ from inference.domain import Caller, Item, Prediction, QueueFull
 from inference.model_repository import ModelRepository
 from inference.predictor import Predictor
 from inference.recorder import UNLOGGED, Recorder
+from inference.scheduler import Scheduler
 from servicekit.event_stream import EventPublisher, EventStreamUnavailable
 from servicekit.identifiers import new_id
 from servicekit.redis_client import open_redis
@@ -52,7 +53,7 @@ def predictor(
     repository: ModelRepository, recorder: MemoryRecorder | Recorder, executor: ThreadPoolExecutor
 ) -> Predictor:
     return Predictor(
-        repository, recorder, executor, new_id, max_items_per_call=4, max_waiting_items=4
+        repository, recorder, Scheduler(executor), new_id, max_items_per_call=4, max_waiting_items=4
     )
 
 
@@ -128,7 +129,7 @@ async def test_concurrent_calls_record_each_prediction_once(
         subject = Predictor(
             repository,
             Recorder(EventPublisher(redis), "s", "block"),
-            executor,
+            Scheduler(executor),
             new_id,
             max_items_per_call=4,
             max_waiting_items=1000,

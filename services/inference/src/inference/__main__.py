@@ -13,6 +13,7 @@ from inference.model_repository import load_repository
 from inference.package import PackageInvalid
 from inference.predictor import Predictor
 from inference.recorder import Recorder
+from inference.scheduler import Scheduler
 from inference.sealing import InputSealer, SealingKeyInvalid, load_sealing_key
 from inference.settings import Settings
 from inference.stream_availability import StreamAvailability
@@ -57,7 +58,7 @@ async def serve(settings: Settings) -> None:
             predictor = Predictor(
                 repository,
                 recorder,
-                executor,
+                Scheduler(executor),
                 new_id,
                 max_items_per_call=settings.max_items_per_call,
                 max_waiting_items=settings.max_waiting_items,

@@ -10,7 +10,8 @@ import structlog
 
 from inference.domain import Caller, ModelUnknown
 from inference.package import ModelPackage, PackageInvalid, read_package, read_routing
-from inference.text_classifier import TextClassifier, load_classifier
+from inference.runnable import RunnableModel
+from inference.text_classifier import load_classifier
 
 _log = structlog.get_logger(__name__)
 
@@ -20,7 +21,7 @@ class LoadedVersion:
     """A version that passed its self-test."""
 
     package: ModelPackage
-    classifier: TextClassifier
+    model: RunnableModel
     traffic_percent: int
     loaded_at: datetime
 

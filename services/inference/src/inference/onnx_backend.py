@@ -36,11 +36,16 @@ class OnnxBackend:
         if unknown or "input_ids" not in self._inputs or "logits" not in outputs:
             raise ValueError(f"{path.name} takes {sorted(self._inputs)}, gives {sorted(outputs)}")
 
-    def logits(self, token_ids: npt.NDArray[np.int64]) -> npt.NDArray[np.float32]:
-        """Logits [texts, labels] of token ids [texts, tokens]; no padding among them."""
+    def logits(
+        self, token_ids: npt.NDArray[np.int64], attention_mask: npt.NDArray[np.int64]
+    ) -> npt.NDArray[np.float32]:
+        """Logits [texts, labels] of token ids [texts, tokens] and their mask, 0 where padded.
+
+        A graph that takes no mask must be given no padding.
+        """
         feeds = {"input_ids": token_ids}
         if "attention_mask" in self._inputs:
-            feeds["attention_mask"] = np.ones_like(token_ids)
+            feeds["attention_mask"] = attention_mask
         if "token_type_ids" in self._inputs:
             feeds["token_type_ids"] = np.zeros_like(token_ids)
         (logits,) = self._session.run(["logits"], feeds)

@@ -1,9 +1,7 @@
 """Decides what becomes of the items of a call: rejected, or scored, recorded and answered."""
 
-import asyncio
 import re
 from collections.abc import Callable, Sequence
-from concurrent.futures import Executor
 from typing import Protocol
 from uuid import UUID
 
@@ -18,10 +16,12 @@ from inference.domain import (
     Prediction,
     QueueFull,
     Rejection,
+    Scored,
     TooManyItems,
 )
-from inference.model_repository import LoadedVersion, ModelRepository
-from inference.package import TextInputs
+from inference.model_repository import ModelRepository
+from inference.runnable import RunnableModel
+from inference.scheduler import Scheduler
 from servicekit.identifiers import time_of
 
 PREDICTIONS = Counter(
@@ -51,10 +51,9 @@ class PredictionRecorder(Protocol):
 
 
 class Predictor:
-    """Predicts the items of calls on a bounded number of threads.
+    """Predicts the items of calls.
 
     Args:
-        executor: runs models; as many threads as texts may run at the same time.
         new_id: makes UUIDv7s.
     """
 
@@ -62,7 +61,7 @@ class Predictor:
         self,
         repository: ModelRepository,
         recorder: PredictionRecorder,
-        executor: Executor,
+        scheduler: Scheduler,
         new_id: Callable[[], UUID],
         *,
         max_items_per_call: int,
@@ -70,7 +69,7 @@ class Predictor:
     ) -> None:
         self._repository = repository
         self._recorder = recorder
-        self._executor = executor
+        self._scheduler = scheduler
         self._new_id = new_id
         self._max_items_per_call = max_items_per_call
         self._max_waiting_items = max_waiting_items
@@ -90,12 +89,12 @@ class Predictor:
         if len(items) > self._max_items_per_call:
             raise TooManyItems(f"A call may carry {self._max_items_per_call} items at most.")
         self._recorder.check(items)
-        chosen = [self._repository.select(model, version, item.caller) for item in items]
+        models = [self._repository.select(model, version, item.caller).model for item in items]
         if self._under_way + len(items) > self._max_waiting_items:
             raise QueueFull("Too many predictions are waiting.", retry_after=1.0)
         self._occupy(len(items))
         try:
-            outcomes = await asyncio.gather(*map(self._outcome, chosen, items))
+            outcomes = await self._outcomes(models, items)
         finally:
             self._occupy(-len(items))
         predictions = [outcome for outcome in outcomes if isinstance(outcome, Prediction)]
@@ -112,41 +111,42 @@ class Predictor:
         self._under_way += items
         UNDER_WAY.set(self._under_way)
 
-    async def _outcome(self, loaded: LoadedVersion, item: Item) -> Outcome:
-        text = _accepted_text(item, loaded.package.manifest.inputs)
-        if isinstance(text, Rejection):
-            REJECTIONS.labels(text.fault.name).inc()
-            return text
-        loop = asyncio.get_running_loop()
-        scored = await loop.run_in_executor(self._executor, loaded.classifier.score, text)
-        manifest = loaded.package.manifest
-        MODEL_SECONDS.labels(manifest.name, manifest.version).observe(scored.milliseconds / 1e3)
-        label = max(scored.probabilities, key=scored.probabilities.__getitem__)
+    async def _outcomes(
+        self, models: Sequence[RunnableModel], items: Sequence[Item]
+    ) -> list[Outcome]:
+        refusals = [_refusal(item) for item in items]
+        work = [
+            (model, item)
+            for model, item, refusal in zip(models, items, refusals, strict=True)
+            if refusal is None
+        ]
+        answers = iter(await self._scheduler.run(work))
+        return [
+            self._outcome(model, item, refusal or next(answers))
+            for model, item, refusal in zip(models, items, refusals, strict=True)
+        ]
+
+    def _outcome(self, model: RunnableModel, item: Item, answer: Scored | Rejection) -> Outcome:
+        if isinstance(answer, Rejection):
+            REJECTIONS.labels(answer.fault.name).inc()
+            return answer
+        MODEL_SECONDS.labels(model.name, model.version).observe(answer.milliseconds / 1e3)
+        label = max(answer.probabilities, key=answer.probabilities.__getitem__)
         prediction_id = self._new_id()
         return Prediction(
             prediction_id=prediction_id,
             predicted_at=time_of(prediction_id),
-            model=manifest.name,
-            model_version=manifest.version,
+            model=model.name,
+            model_version=model.version,
             item=item,
-            scored=scored,
+            scored=answer,
             label=label,
-            confidence=scored.probabilities[label],
+            confidence=answer.probabilities[label],
         )
 
 
-def _accepted_text(item: Item, takes: TextInputs) -> str | Rejection:
-    if item.text is None:
-        if item.has_row:
-            return Rejection(Fault.INPUT_KIND, "This model takes text.")
-        return Rejection(Fault.INPUT_MISSING, "The item has no input.")
-    if not item.text.strip():
-        return Rejection(Fault.TEXT_BLANK, "The text is blank.")
-    if len(item.text) > takes.max_characters:
-        message = f"The text has more than {takes.max_characters} characters."
-        return Rejection(Fault.TEXT_TOO_LONG, message)
-    if "\0" in item.text:
-        return Rejection(Fault.TEXT_INVALID, "The text contains a NUL character.")
+def _refusal(item: Item) -> Rejection | None:
+    """What no model of any task takes."""
     if len(item.subject) > MAX_SUBJECT:
         message = f"The subject has more than {MAX_SUBJECT} characters."
         return Rejection(Fault.SUBJECT_INVALID, message)
@@ -154,4 +154,4 @@ def _accepted_text(item: Item, takes: TextInputs) -> str | Rejection:
         return Rejection(
             Fault.SUBJECT_INVALID, "The subject is blank or holds a control character."
         )
-    return item.text
+    return None

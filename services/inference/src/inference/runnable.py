@@ -28,16 +28,40 @@ class Prepared(Protocol):
 
 
 class RunnableModel(Protocol):
-    """A model of any task. Both methods may be called from several threads at once."""
+    """A model of any task, told from others by identity. Several threads may call it at once."""
 
-    name: str
-    version: str
-    batching: Batching
+    @property
+    def name(self) -> str:
+        """Of the model."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """Of the package."""
+        ...
+
+    @property
+    def batching(self) -> Batching:
+        """What may run together."""
+        ...
+
+    @property
+    def max_size(self) -> int:
+        """The largest size that an item can have."""
+        ...
 
     def prepare(self, item: Item) -> Prepared | Rejection:
         """Checks and encodes one item; needs no model run."""
         ...
 
+    def sample(self, size: int) -> Prepared:
+        """A made input of that size, at most `max_size`, to measure runs with."""
+        ...
+
     def run(self, batch: Sequence[Prepared]) -> list[Scored]:
-        """One answer per item of a batch that keeps to `batching`, on the calling thread."""
+        """One answer per item of a batch that keeps to `batching`, on the calling thread.
+
+        Raises:
+            Exception: whatever went wrong; nothing of the batch is answered.
+        """
         ...

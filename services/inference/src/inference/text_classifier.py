@@ -2,36 +2,66 @@
 
 import hashlib
 import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 
-from inference.domain import Scored, TextFacts
+from inference.domain import Caller, Fault, Item, Rejection, Scored, TextFacts
 from inference.onnx_backend import OnnxBackend
 from inference.package import Manifest, ModelPackage, PackageInvalid
+from inference.runnable import Batching, Prepared
 from inference.text_encoder import TextEncoder
 
 
-class TextClassifier:
-    """Scores one text at a time; safe to use from several threads at once.
+@dataclass(frozen=True, slots=True)
+class PreparedText:
+    """A text that the model takes."""
 
-    Texts are never put into one batch here: the int8 graphs scale their activations over the whole
-    batch, so that an answer would depend on whose texts it was computed with.
+    token_ids: npt.NDArray[np.int64]
+    """[tokens]"""
+    facts: TextFacts
+
+    @property
+    def size(self) -> int:
+        """Its tokens."""
+        return len(self.token_ids)
+
+
+class TextClassifier:
+    """Scores texts; safe to use from several threads at once.
+
+    Args:
+        batching: what may run together. Graphs that scale their activations over the whole batch
+            as they run have each text alone: its answer would depend on the others.
     """
 
-    def __init__(self, manifest: Manifest, encoder: TextEncoder, backend: OnnxBackend) -> None:
+    def __init__(
+        self,
+        manifest: Manifest,
+        encoder: TextEncoder,
+        backend: OnnxBackend,
+        batching: Batching | None = None,
+    ) -> None:
         self.manifest = manifest
+        self.name = manifest.name
+        self.version = manifest.version
+        self.max_size = manifest.inputs.max_tokens
+        self.batching = batching or Batching(
+            independent=False, max_items=1, max_padded_tokens=self.max_size
+        )
         self._encoder = encoder
         self._backend = backend
 
-    def score(self, text: str) -> Scored:
-        """Probabilities of the labels for one text."""
+    def prepare(self, item: Item) -> PreparedText | Rejection:
+        """Checks and encodes a text."""
+        text = self._accepted(item)
+        if isinstance(text, Rejection):
+            return text
         encoded = self._encoder.encode(text)
-        started = time.perf_counter()
-        logits = self._backend.logits(encoded.token_ids)[0]
-        elapsed = time.perf_counter() - started
-        return Scored(
-            probabilities=dict(zip(self.manifest.labels, _softmax(logits), strict=True)),
+        return PreparedText(
+            token_ids=encoded.token_ids[0],
             facts=TextFacts(
                 sha256=hashlib.sha256(text.encode()).digest(),
                 characters=len(text),
@@ -39,8 +69,45 @@ class TextClassifier:
                 unknown_tokens=encoded.unknown_tokens,
                 special_tokens=encoded.special_tokens,
             ),
-            milliseconds=elapsed * 1e3,
         )
+
+    def sample(self, size: int) -> PreparedText:
+        """A text of that many equal tokens."""
+        return PreparedText(np.ones(size, dtype=np.int64), TextFacts(b"", 0, size, 0, 0))
+
+    def run(self, batch: Sequence[Prepared]) -> list[Scored]:
+        """Probabilities of the labels for each text, padded to the longest."""
+        texts = [prepared for prepared in batch if isinstance(prepared, PreparedText)]
+        token_ids = np.zeros((len(texts), max(text.size for text in texts)), dtype=np.int64)
+        mask = np.zeros_like(token_ids)
+        for row, text in enumerate(texts):
+            token_ids[row, : text.size] = text.token_ids
+            mask[row, : text.size] = 1
+        started = time.perf_counter()
+        logits = self._backend.logits(token_ids, mask)
+        milliseconds = (time.perf_counter() - started) * 1e3
+        return [
+            Scored(
+                probabilities=dict(zip(self.manifest.labels, _softmax(row), strict=True)),
+                facts=text.facts,
+                milliseconds=milliseconds,
+            )
+            for text, row in zip(texts, logits, strict=True)
+        ]
+
+    def _accepted(self, item: Item) -> str | Rejection:
+        if item.text is None:
+            if item.has_row or item.tensors is not None:
+                return Rejection(Fault.INPUT_KIND, "This model takes text.")
+            return Rejection(Fault.INPUT_MISSING, "The item has no input.")
+        if not item.text.strip():
+            return Rejection(Fault.TEXT_BLANK, "The text is blank.")
+        longest = self.manifest.inputs.max_characters
+        if len(item.text) > longest:
+            return Rejection(Fault.TEXT_TOO_LONG, f"The text has more than {longest} characters.")
+        if "\0" in item.text:
+            return Rejection(Fault.TEXT_INVALID, "The text contains a NUL character.")
+        return item.text
 
 
 def load_classifier(package: ModelPackage) -> TextClassifier:
@@ -57,10 +124,9 @@ def load_classifier(package: ModelPackage) -> TextClassifier:
             OnnxBackend(directory / "model.onnx"),
         )
         worst = max(
-            abs(scored.probabilities[label] - expected)
+            abs(probability - expected)
             for example in package.golden
-            for scored in [classifier.score(example.text)]
-            for label, expected in example.probabilities.items()
+            for probability, expected in _pairs(classifier, example.text, example.probabilities)
         )
     except ValueError as error:
         raise PackageInvalid(f"{directory}: {error}") from error
@@ -71,6 +137,16 @@ def load_classifier(package: ModelPackage) -> TextClassifier:
             f"more than the tolerance of {manifest.golden_tolerance}"
         )
     return classifier
+
+
+def _pairs(
+    classifier: TextClassifier, text: str, expected: Mapping[str, float]
+) -> list[tuple[float, float]]:
+    prepared = classifier.prepare(Item(text, Caller("", ""), ""))
+    if isinstance(prepared, Rejection):
+        raise ValueError(f"a golden example is refused: {prepared.message}")
+    (scored,) = classifier.run([prepared])
+    return [(scored.probabilities[label], value) for label, value in expected.items()]
 
 
 def _softmax(logits: npt.NDArray[np.float32]) -> list[float]:
