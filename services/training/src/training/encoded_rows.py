@@ -12,10 +12,9 @@ from tokenizers import Tokenizer
 
 from training.domain import Example
 from training.progress import Progress
+from training.truncation import cut_middle, set_truncation
 
 CHUNK = 2000
-# Of a long text cut as head_tail, this share of the tokens is its head.
-HEAD_SHARE = 0.25
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,32 +54,17 @@ def encode_rows(
     title: str,
 ) -> list[EncodedRow]:
     """Tokenise and cut; the tokenizer's own truncation is set to what that needs."""
-    if truncation == "head_tail":
-        tokenizer.no_truncation()
-    else:
-        tokenizer.enable_truncation(max_tokens, direction=SIDES[truncation])
+    set_truncation(tokenizer, max_tokens, truncation)
     rows: list[EncodedRow] = []
     with progress.task(title, len(examples), "rows") as advance:
         for start in range(0, len(examples), CHUNK):
             chunk = examples[start : start + CHUNK]
             encodings = tokenizer.encode_batch([example.text for example in chunk])
             for encoding, example in zip(encodings, chunk, strict=True):
-                ids = np.array(_cut(encoding.ids, max_tokens), dtype=np.int32)
+                ids = np.array(cut_middle(encoding.ids, max_tokens), dtype=np.int32)
                 rows.append(EncodedRow(ids, example.label, example.source))
             advance(len(chunk))
     return rows
-
-
-# Which side of the text the tokenizer cuts off.
-SIDES = {"head": "right", "tail": "left"}
-
-
-def _cut(ids: list[int], max_tokens: int) -> list[int]:
-    # Both ends keep their special token; only head_tail leaves something to cut here.
-    if len(ids) <= max_tokens:
-        return ids
-    head = max(1, int(max_tokens * HEAD_SHARE))
-    return ids[:head] + ids[head - max_tokens :]
 
 
 def make_batch(

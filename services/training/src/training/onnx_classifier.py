@@ -1,50 +1,95 @@
-"""Runs an exported classifier the way the server does: each text alone, never padded."""
+"""Runs an exported classifier the way the server does: cut alike, and softened alike."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 import onnxruntime
 from tokenizers import Tokenizer
 
 from training.domain import Prediction
+from training.exported import Exported
+from training.tokenizer import load_tokenizer
+from training.training_record import TOKENIZER
+from training.truncation import cut_middle, set_truncation
+
+Floats = npt.NDArray[np.float32]
 
 
 class OnnxClassifier:
     """An ONNX graph and its tokenizer on one CPU thread.
 
-    A dynamically quantised model takes its activation scale over the whole batch tensor, so a
-    text's answer would depend on the texts beside it; a batch of one has no such company.
+    ``predict`` runs each text alone: a dynamically quantised model takes its activation scale over
+    the whole batch tensor, and a text's answer would depend on the texts beside it. Of a text with
+    more than ``max_tokens`` that the tokenizer has left whole, the middle is cut. Logits are
+    divided by ``temperature`` before they become probabilities.
     """
 
-    def __init__(self, model: Path | bytes, tokenizer: Tokenizer) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        self._session = onnxruntime.InferenceSession(
-            model, options, providers=["CPUExecutionProvider"]
-        )
+    def __init__(
+        self,
+        model: Path | bytes,
+        tokenizer: Tokenizer,
+        *,
+        max_tokens: int | None = None,
+        temperature: float = 1.0,
+    ) -> None:
+        self._session = open_session(model)
         self._tokenizer = tokenizer
+        self._max_tokens = max_tokens
+        self._temperature = temperature
         self._unknown_token = tokenizer.model.unk_token
 
     def predict(self, text: str) -> Prediction:
-        """Classify one text of any length; the tokenizer cuts it at the model's limit."""
+        """Classify one text of any length."""
         encoding = self._tokenizer.encode(text)
-        ids = np.array([encoding.ids], dtype=np.int64)
-        (logits,) = self._session.run(
-            ["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)}
-        )
+        limit = self._max_tokens or len(encoding.ids)
+        logits = run_logits(self._session, [cut_middle(encoding.ids, limit)])[0]
+        tokens = cut_middle(encoding.tokens, limit)
         return Prediction(
-            probabilities=tuple(softmax(np.asarray(logits)[0]).tolist()),
-            input_tokens=len(encoding.ids),
-            special_tokens=sum(encoding.special_tokens_mask),
-            unknown_tokens=encoding.tokens.count(self._unknown_token),
+            probabilities=tuple(softmax(logits / self._temperature).tolist()),
+            input_tokens=len(tokens),
+            special_tokens=sum(cut_middle(encoding.special_tokens_mask, limit)),
+            unknown_tokens=tokens.count(self._unknown_token),
         )
 
 
-def softmax(logits: np.ndarray) -> np.ndarray:
-    """Turn ``[labels]`` logits into float64 probabilities that sum to 1."""
-    shifted = np.exp(logits.astype(np.float64) - logits.max())
-    probabilities: np.ndarray = shifted / shifted.sum()
+def exported_classifier(exported: Exported, model: Path | bytes | None = None) -> OnnxClassifier:
+    """The classifier that a server will make of what ``export`` left; ``model``: another graph."""
+    tokenizer = load_tokenizer(exported.directory / TOKENIZER, exported.max_tokens)
+    set_truncation(tokenizer, exported.max_tokens, exported.truncation)
+    return OnnxClassifier(
+        exported.graph if model is None else model,
+        tokenizer,
+        max_tokens=exported.max_tokens,
+        temperature=exported.temperature,
+    )
+
+
+def open_session(model: Path | bytes, threads: int = 1) -> onnxruntime.InferenceSession:
+    """Load a graph for the CPU."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
+
+
+def run_logits(session: onnxruntime.InferenceSession, rows: Sequence[Sequence[int]]) -> Floats:
+    """The logits ``[rows, labels]`` of token ids in one run, padded to the longest row."""
+    ids = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
+    mask = np.zeros_like(ids)
+    for place, row in enumerate(rows):
+        ids[place, : len(row)] = row
+        mask[place, : len(row)] = 1
+    (logits,) = session.run(["logits"], {"input_ids": ids, "attention_mask": mask})
+    return np.asarray(logits, dtype=np.float32)
+
+
+def softmax(logits: Floats) -> npt.NDArray[np.float64]:
+    """Turn logits into float64 probabilities that sum to 1 over the last axis."""
+    widened = logits.astype(np.float64)
+    powers = np.exp(widened - widened.max(axis=-1, keepdims=True))
+    probabilities: npt.NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
     return probabilities
