@@ -1,61 +1,99 @@
-"""How many single predictions a platform answers, and how fast: `make bench`.
+"""How many predictions a platform answers, and how fast: `make bench`.
 
-It starts a platform of its own and sends texts that it makes, over HTTP with a token, with quotas,
-durable events and the log on. The load generator shares the machine.
+It starts a platform of its own and sends texts over HTTP with a token, with quotas, durable events
+and the log on. The load generator (`load.py`) shares the machine. Rates of an open loop are shares
+of what the closed loop reached at the concurrency of 64.
 """
 
+import argparse
+import json
 import tempfile
-import time
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
-from statistics import quantiles
+from typing import Any
 
-import httpx
+from load import Plan, Result, measured
 from rich.console import Console
+from texts import KINDS, texts_of
 
-from testkit.platform import running_platform
+from testkit.platform import Platform, running_platform
 
 MODELS = Path(__file__).resolve().parents[2] / "deploy" / "models"
-REQUESTS = 600
-CONCURRENCIES = (1, 8, 32)
+FULL = 64
+"""The concurrency that capacity is measured at."""
+BATCH = 256
 
 
 def main() -> None:
-    """Prints one line per number of requests at the same time."""
+    """Prints one line per measurement and writes all of them as JSON."""
+    options = _options()
     console = Console()
+    results = []
     with (
         tempfile.TemporaryDirectory(prefix="weir-bench-") as directory,
         running_platform(Path(directory) / "home", MODELS) as platform,
-        platform.client() as api,
     ):
-        measure(api, 8)  # the first ones pay for what is made on demand
-        for concurrency in CONCURRENCIES:
-            rate, milliseconds = measure(api, concurrency)
-            cuts = quantiles(milliseconds, n=100)
-            console.print(
-                f"{concurrency:>3} at a time: {rate:6.0f}/s   p50 {cuts[49]:6.1f} ms   "
-                f"p95 {cuts[94]:6.1f} ms   p99 {cuts[98]:6.1f} ms"
-            )
+        for name, result in _measurements(platform, options):
+            results.append({"measurement": name, **asdict(result)})
+            console.print(_line(name, result))
+    if options.json:
+        options.json.write_text(json.dumps(results, indent=2) + "\n")
 
 
-def measure(api: httpx.Client, concurrency: int) -> tuple[float, list[float]]:
-    """Requests a second, and each one's milliseconds.
+def _measurements(
+    platform: Platform, options: argparse.Namespace
+) -> Iterator[tuple[dict[str, Any], Result]]:
+    headers = {"authorization": f"Bearer {platform.token()}"}
+    for kind in options.kinds:
+        texts = texts_of(kind, options.texts)
+        single = Plan(
+            f"{platform.endpoints.http}/predict",
+            [json.dumps({"text": text}) for text in texts],
+            headers,
+            seconds=options.seconds,
+        )
+        capacity = 0.0
+        for concurrency in options.concurrency:
+            result = measured(_changed(single, concurrency=concurrency))
+            capacity = result.rate if concurrency == FULL else capacity
+            yield {"texts": kind, "concurrency": concurrency}, result
+        for share in options.shares if capacity else ():
+            plan = _changed(single, concurrency=1024, rate=capacity * share)
+            yield {"texts": kind, "share": share, "offered": plan.rate}, measured(plan)
+        groups = [texts[start : start + BATCH] for start in range(0, len(texts), BATCH)]
+        if options.batches:
+            bodies = [json.dumps({"texts": group}) for group in groups if len(group) == BATCH]
+            plan = _changed(single, url=f"{single.url}/batch", bodies=bodies, concurrency=2)
+            yield {"texts": kind, "batch": BATCH, "concurrency": 2}, measured(plan)
 
-    Raises:
-        httpx.HTTPStatusError: a request failed.
-    """
-    started = time.perf_counter()
-    with ThreadPoolExecutor(concurrency) as pool:
-        times = list(pool.map(lambda number: ask(api, number), range(REQUESTS)))
-    return REQUESTS / (time.perf_counter() - started), times
+
+def _changed(plan: Plan, **changes: Any) -> Plan:
+    return Plan(**{**asdict(plan), **changes})
 
 
-def ask(api: httpx.Client, number: int) -> float:
-    """Milliseconds that one prediction took."""
-    text = f"The {number}th evening in this house was long, warm and never dull."
-    started = time.perf_counter()
-    api.post("/predict", json={"text": text}).raise_for_status()
-    return (time.perf_counter() - started) * 1e3
+def _line(name: dict[str, Any], result: Result) -> str:
+    told = " ".join(
+        f"{key}={value:.4g}" if isinstance(value, float) else f"{key}={value}"
+        for key, value in name.items()
+    )
+    times = "  ".join(f"{key} {value:.1f}" for key, value in result.answered_ms.items())
+    others = {status: count for status, count in result.statuses.items() if status != "200"}
+    return f"{told:<44} {result.rate:7.1f}/s   {times} ms" + (f"   {others}" if others else "")
+
+
+def _options() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument(
+        "--texts", type=Path, help="directory of SST-2 and IMDB; made texts by default"
+    )
+    parser.add_argument("--kinds", nargs="+", choices=KINDS, default=["short"])
+    parser.add_argument("--concurrency", nargs="+", type=int, default=[1, 16, FULL, 256])
+    parser.add_argument("--shares", nargs="*", type=float, default=[0.5, 0.8, 1.2])
+    parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
+    parser.add_argument("--no-batches", dest="batches", action="store_false")
+    parser.add_argument("--json", type=Path, help="file for the results")
+    return parser.parse_args()
 
 
 if __name__ == "__main__":
