@@ -7,6 +7,7 @@ import pytest
 import yaml
 
 from drift.reference_repository import ReferenceRepository
+from inference.domain import Caller, Item
 from inference.model_repository import load_repository
 
 LARGEST_BYTES = 25_000_000
@@ -19,8 +20,9 @@ def package(models: Path) -> Path:
 
 def test_inference_takes_it(models: Path) -> None:
     repository = load_repository(models)
-    classifier = repository.versions("sentiment")["1"].classifier
-    assert classifier.score("A triumph.").probabilities["positive"] > 0.5
+    model = repository.versions("sentiment")["1"].model
+    (scored,) = model.run([model.prepare(Item("A triumph.", Caller("", ""), ""))])
+    assert scored.probabilities["positive"] > 0.5
 
 
 def test_drift_takes_its_reference(models: Path) -> None:

@@ -28,6 +28,8 @@ from testkit.tiny_model import write_tiny_package
 from weir.events.v1 import events_pb2
 from weir.inference.v1 import inference_pb2_grpc
 
+from .served import Served
+
 STREAM = "weir:predictions:0"
 
 
@@ -41,6 +43,16 @@ def packages(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="session")
 def repository(packages: Path) -> ModelRepository:
     return load_repository(packages)
+
+
+@pytest_asyncio.fixture
+async def served(tmp_path: Path) -> AsyncIterator[Served]:
+    """A repository with version 1 of the model `sentiment`, which was looked at once."""
+    with ThreadPoolExecutor(1) as loader:
+        served = Served(tmp_path, loader)
+        served.add("1")
+        await served.watch.look()
+        yield served
 
 
 @pytest.fixture

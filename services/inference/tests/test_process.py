@@ -87,7 +87,7 @@ async def _serving(channel: grpc.aio.Channel) -> bool:
     [
         ({"WEIR_MODEL_THREADS": "none"}, "model_threads"),
         ({"WEIR_WHEN_UNLOGGED": "drop"}, "when_unlogged"),
-        ({"WEIR_MODEL_REPOSITORY": "/nowhere"}, "no model package"),
+        ({"WEIR_MODEL_REPOSITORY": "/nowhere"}, "/nowhere is no directory"),
     ],
 )
 def test_wrong_setting_ends_the_process_with_one_clear_line(

@@ -2,17 +2,20 @@
 
 import argparse
 import sys
+from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import httpx
 
 from inference.cpu_limit import available_cores
-from inference.deployments import announce
+from inference.deployments import Deployments
 from inference.grpc_api import SCOPES, SERVICE, InferenceServicer
-from inference.model_repository import load_repository
-from inference.package import PackageInvalid
+from inference.model_repository import ModelRepository
 from inference.predictor import Predictor
+from inference.readiness import Readiness
 from inference.recorder import Recorder
+from inference.repository_watch import RepositoryWatch
 from inference.scheduler import Scheduler
 from inference.sealing import InputSealer, SealingKeyInvalid, load_sealing_key
 from inference.settings import Settings
@@ -30,25 +33,36 @@ from weir.inference.v1 import inference_pb2_grpc
 _STREAM_INTERVAL = 1.0
 
 
+class RepositoryMissing(Exception):
+    """The model repository is no directory."""
+
+
 async def serve(settings: Settings) -> None:
     """Serves until a stop signal.
 
     Raises:
-        PackageInvalid: a model must not serve.
+        RepositoryMissing: there is no model repository.
         SealingKeyInvalid: the log's public key cannot be used.
         OSError: an address cannot be listened on, or the file of that key is not there.
     """
+    if not settings.model_repository.is_dir():
+        raise RepositoryMissing(
+            f"WEIR_MODEL_REPOSITORY: {settings.model_repository} is no directory"
+        )
     key_file = settings.input_sealing_key_file
     sealing_key = load_sealing_key(key_file) if key_file else None
     tracer_provider = configure_tracing("inference", settings)
-    repository = load_repository(settings.model_repository)
+    repository = ModelRepository()
     redis = open_redis(
         settings.events_redis_url.get_secret_value(), timeout=settings.events_timeout
     )
     publisher = EventPublisher(redis, reserve=settings.events_reserve)
     threads = settings.model_threads or available_cores()
     async with httpx.AsyncClient(timeout=2.0) as http:
-        with ThreadPoolExecutor(threads, thread_name_prefix="model") as executor:
+        with (
+            ThreadPoolExecutor(threads, thread_name_prefix="model") as executor,
+            ThreadPoolExecutor(1, thread_name_prefix="loader") as loader,
+        ):
             recorder = Recorder(
                 publisher,
                 settings.predictions_stream,
@@ -76,27 +90,44 @@ async def serve(settings: Settings) -> None:
             servicer = InferenceServicer(predictor, repository)
             inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, server.grpc)
             server.expose(SERVICE)
+            readiness = Readiness(
+                server,
+                repository,
+                service=SERVICE,
+                may_predict_unrecorded=settings.when_unlogged == "serve_unlogged",
+            )
+            deployments = Deployments(
+                repository,
+                publisher,
+                stream=settings.deployments_stream,
+                instance=settings.instance,
+                new_id=new_id,
+            )
+
+            async def settled() -> None:
+                deployments.note()
+                await readiness.tell()
+
+            watch = RepositoryWatch(settings.model_repository, repository, loader, settled)
             serve_metrics(settings.metrics_address)
+            await watch.look()
             async with server:
-                await server.set_serving(True)
-
-                async def tell(recording: bool) -> None:
-                    # The server as such goes on serving: what it refuses, it refuses with a reason.
-                    serving = recording or settings.when_unlogged == "serve_unlogged"
-                    await server.set_serving(serving, service=SERVICE)
-
+                await readiness.tell()
                 await run_until_stopped(
-                    every(_STREAM_INTERVAL, StreamAvailability(publisher, tell).look),
-                    announce(
-                        repository,
-                        publisher,
-                        stream=settings.deployments_stream,
-                        instance=settings.instance,
-                        new_id=new_id,
+                    every(
+                        _STREAM_INTERVAL,
+                        StreamAvailability(publisher, readiness.stream_changed).look,
                     ),
+                    deployments.publish(),
+                    *_polling(watch, settings.model_poll_interval),
                 )
     await redis.aclose()
     tracer_provider.shutdown()
+
+
+def _polling(watch: RepositoryWatch, interval: float) -> Iterator[Coroutine[Any, Any, None]]:
+    if interval:
+        yield every(interval, watch.look)
 
 
 def main() -> int:
@@ -109,7 +140,9 @@ def main() -> int:
     )
     parser.add_argument("command", nargs="?", choices=["serve"], default="serve")
     parser.parse_args()
-    return run_service("inference", Settings, serve, expected=(PackageInvalid, SealingKeyInvalid))
+    return run_service(
+        "inference", Settings, serve, expected=(RepositoryMissing, SealingKeyInvalid)
+    )
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from inference.domain import (
     Outcome,
     Prediction,
 )
-from inference.model_repository import LoadedVersion
+from inference.model_repository import ModelStatus, VersionState
 from servicekit.request_context import Principal
 from weir.inference.v1 import inference_pb2 as pb
 from weir.predictions.v1 import keeping_pb2
@@ -36,6 +36,11 @@ _REASONS = {
     Fault.SEALING_KEY_MISSING: pb.ITEM_ERROR_REASON_SEALING_KEY_MISSING,
     Fault.TENSORS_INVALID: pb.ITEM_ERROR_REASON_TENSORS_INVALID,
     Fault.MODEL_FAILED: pb.ITEM_ERROR_REASON_MODEL_FAILED,
+}
+_STATES = {
+    VersionState.LOADING: pb.MODEL_VERSION_STATE_LOADING,
+    VersionState.READY: pb.MODEL_VERSION_STATE_READY,
+    VersionState.UNAVAILABLE: pb.MODEL_VERSION_STATE_UNAVAILABLE,
 }
 _KEEPING = {
     keeping_pb2.INPUT_KEEPING_ENCRYPTED: InputKeeping.ENCRYPTED,
@@ -131,17 +136,25 @@ def _from_prediction(prediction: Prediction) -> pb.Prediction:
     )
 
 
-def from_versions(name: str, versions: Mapping[str, LoadedVersion]) -> pb.Model:
+def from_model(status: ModelStatus) -> pb.Model:
     """A model as its loaded versions describe it; task and labels are those of the newest."""
-    newest = max(versions.values(), key=lambda loaded: loaded.loaded_at).package.manifest
-    model = pb.Model(
-        name=name,
-        task=newest.task,
-        labels=newest.labels,
-        max_characters=newest.inputs.max_characters,
-        max_tokens=newest.inputs.max_tokens,
-    )
-    for version, loaded in versions.items():
-        described = model.versions.add(version=version, traffic_percent=loaded.traffic_percent)
-        described.loaded_at.FromDatetime(loaded.loaded_at)
+    model = pb.Model(name=status.name)
+    if status.loaded:
+        newest = max(status.loaded.values(), key=lambda loaded: loaded.loaded_at).package.manifest
+        model.task = newest.task
+        model.labels.extend(newest.labels)
+        model.max_characters = newest.inputs.max_characters
+        model.max_tokens = newest.inputs.max_tokens
+    for each in status.versions.values():
+        if each.state is VersionState.UNLOADED:
+            continue
+        described = model.versions.add(
+            version=each.version,
+            traffic_percent=each.traffic_percent,
+            shadow=each.shadow,
+            state=_STATES[each.state],
+            reason=each.reason,
+        )
+        if each.loaded:
+            described.loaded_at.FromDatetime(each.loaded.loaded_at)
     return model

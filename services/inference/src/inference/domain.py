@@ -149,9 +149,27 @@ Outcome = Prediction | Rejection
 
 
 class ModelUnknown(NotFound):
-    """No model of that name, or no such version of it, is loaded."""
+    """There is no model of that name, or no such version of it."""
 
     reason = "MODEL_UNKNOWN"
+
+
+class ModelNotLoaded(Unavailable):
+    """The model is known, and none of the versions that could answer is loaded."""
+
+    reason = "MODEL_NOT_LOADED"
+
+
+class ModelLoadFailed(Unavailable):
+    """A version that was asked for could not be loaded."""
+
+    reason = "MODEL_LOAD_FAILED"
+
+
+class ModelControlDisabled(PermissionDenied):
+    """Models are loaded and unloaded by `routing.yaml` alone."""
+
+    reason = "MODEL_CONTROL_DISABLED"
 
 
 class NoItems(InvalidInput):

@@ -2,7 +2,7 @@
 
 from grpc.aio import ServicerContext
 
-from inference.converters import from_outcome, from_versions, to_item
+from inference.converters import from_model, from_outcome, to_item
 from inference.model_repository import ModelRepository
 from inference.predictor import Predictor
 from servicekit import request_context
@@ -37,15 +37,13 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
     async def ListModels(
         self, request: pb.ListModelsRequest, context: "ServicerContext[object, object]"
     ) -> pb.ListModelsResponse:
-        """Lists the loaded models."""
-        repository = self._repository
+        """Lists the models that are served, or should be."""
         return pb.ListModelsResponse(
-            models=[from_versions(name, repository.versions(name)) for name in repository.names()]
+            models=[from_model(self._repository.model(name)) for name in self._repository.names()]
         )
 
     async def GetModel(
         self, request: pb.GetModelRequest, context: "ServicerContext[object, object]"
     ) -> pb.GetModelResponse:
-        """Describes one loaded model."""
-        versions = self._repository.versions(request.model)
-        return pb.GetModelResponse(model=from_versions(request.model, versions))
+        """Describes one model."""
+        return pb.GetModelResponse(model=from_model(self._repository.model(request.model)))

@@ -5,45 +5,25 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import yaml
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import ValidationError
+
+from inference.manifest import AnyManifest, TextManifest, parse_manifest
+from inference.manifest import Manifest as Manifest
+from inference.manifest import TextInputs as TextInputs
 
 _CHUNK = 1 << 20
+_LARGEST_MANIFEST = 1 << 20
+_SEALED = {
+    "text-classification": {"model.onnx", "tokenizer.json", "golden.jsonl"},
+    "tensors": {"model.onnx", "golden.jsonl"},
+}
 
 
 class PackageInvalid(Exception):
     """A package that must not serve, and what is wrong with it."""
-
-
-class TextInputs(BaseModel):
-    """What a text model takes."""
-
-    kind: Literal["text"]
-    max_characters: int = Field(gt=0)
-    max_tokens: int = Field(gt=2)
-
-
-class Manifest(BaseModel):
-    """The part of `model.yaml` that serving needs."""
-
-    model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
-
-    format: Literal[1]
-    name: str = Field(min_length=1, max_length=100)
-    version: str = Field(min_length=1, max_length=100)
-    task: Literal["text-classification"]
-    labels: tuple[str, ...] = Field(min_length=2)
-    inputs: TextInputs
-    golden_tolerance: float = Field(gt=0, lt=0.5)
-    files: Mapping[str, str]
-
-
-class Routing(BaseModel):
-    """`routing.yaml`: which versions take which share of the traffic, in percent."""
-
-    versions: dict[str, int] = Field(min_length=1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,13 +35,27 @@ class GoldenExample:
 
 
 @dataclass(frozen=True, slots=True)
+class GoldenRow:
+    """Tensors, as nested lists, with the outputs that they must give."""
+
+    tensors: Mapping[str, Any]
+    outputs: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class ModelPackage:
     """A package whose files are the ones that its manifest was written for."""
 
     directory: Path
-    manifest: Manifest
+    manifest: AnyManifest
     manifest_sha256: str
-    golden: tuple[GoldenExample, ...]
+    golden: tuple[GoldenExample, ...] = ()
+    """Of a text model."""
+    golden_rows: tuple[GoldenRow, ...] = ()
+    """Of a model of tensors."""
+
+    def __str__(self) -> str:
+        return place_of(self.directory)
 
 
 def read_package(directory: Path) -> ModelPackage:
@@ -70,42 +64,71 @@ def read_package(directory: Path) -> ModelPackage:
     Raises:
         PackageInvalid: something is missing, malformed or not what the manifest says.
     """
+    place = place_of(directory)
+    golden: tuple[GoldenExample, ...] = ()
+    golden_rows: tuple[GoldenRow, ...] = ()
     try:
-        source = (directory / "model.yaml").read_bytes()
-        manifest = Manifest.model_validate(yaml.safe_load(source))
+        source = _read_manifest(directory)
+        manifest = parse_manifest(yaml.safe_load(source))
         _check_hashes(directory, manifest)
-        golden = _read_golden(directory / "golden.jsonl", manifest)
-    except (OSError, ValueError, KeyError, TypeError, yaml.YAMLError) as error:
-        raise PackageInvalid(f"{directory}: {_brief(error)}") from error
+        rows = _read_rows(directory / "golden.jsonl")
+        if isinstance(manifest, TextManifest):
+            golden = _golden_examples(rows, manifest)
+        else:
+            golden_rows = tuple(GoldenRow(row["tensors"], row["outputs"]) for row in rows)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError, yaml.YAMLError) as error:
+        raise PackageInvalid(f"{place}: {brief(error)}") from error
     if (manifest.name, manifest.version) != (directory.parent.name, directory.name):
         raise PackageInvalid(
-            f"{directory}: the manifest names {manifest.name} version {manifest.version}"
+            f"{place}: the manifest names {manifest.name} version {manifest.version}"
         )
-    return ModelPackage(directory, manifest, hashlib.sha256(source).hexdigest(), golden)
+    digest = hashlib.sha256(source).hexdigest()
+    return ModelPackage(directory, manifest, digest, golden, golden_rows)
 
 
-def read_routing(model_directory: Path) -> Routing:
-    """Reads `routing.yaml` of a model.
-
-    Raises:
-        PackageInvalid: it is missing or malformed, or its shares are not percentages of a whole.
-    """
-    path = model_directory / "routing.yaml"
+def is_unchanged(package: ModelPackage) -> bool:
+    """Whether the files are still those that the package was read from."""
     try:
-        content: Any = yaml.safe_load(path.read_bytes())
-        routing = Routing.model_validate(content)
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise PackageInvalid(f"{path}: {_brief(error)}") from error
-    if min(routing.versions.values()) < 0 or sum(routing.versions.values()) != 100:
-        raise PackageInvalid(f"{path}: the versions' shares must add up to 100")
-    return routing
+        digest = hashlib.sha256(_read_manifest(package.directory)).hexdigest()
+        _check_hashes(package.directory, package.manifest)
+    except (OSError, ValueError):
+        return False
+    return digest == package.manifest_sha256
 
 
-def _check_hashes(directory: Path, manifest: Manifest) -> None:
-    missing = {"model.onnx", "tokenizer.json", "golden.jsonl"} - manifest.files.keys()
+def place_of(directory: Path) -> str:
+    """What a package is called in errors: callers see them, and no path of this machine."""
+    return f"{directory.parent.name}/{directory.name}"
+
+
+def brief(error: Exception) -> str:
+    """What is wrong with a file of a package, in one line."""
+    if isinstance(error, ValidationError):
+        return "; ".join(
+            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
+        )
+    if isinstance(error, OSError):
+        return f"{Path(str(error.filename)).name}: {error.strerror}"
+    if isinstance(error, KeyError):
+        return f"{error} is missing"
+    return " ".join(str(error).split())
+
+
+def _read_manifest(directory: Path) -> bytes:
+    with (directory / "model.yaml").open("rb") as file:
+        source = file.read(_LARGEST_MANIFEST + 1)
+    if len(source) > _LARGEST_MANIFEST:
+        raise ValueError("model.yaml is larger than a manifest may be")
+    return source
+
+
+def _check_hashes(directory: Path, manifest: AnyManifest) -> None:
+    missing = _SEALED[manifest.task] - manifest.files.keys()
     if missing:
         raise ValueError(f"the manifest names no {', '.join(sorted(missing))}")
     for name, expected in manifest.files.items():
+        if Path(name).name != name:
+            raise ValueError("the manifest names a file outside of the package")
         digest = hashlib.sha256()
         with (directory / name).open("rb") as file:
             while chunk := file.read(_CHUNK):
@@ -114,21 +137,15 @@ def _check_hashes(directory: Path, manifest: Manifest) -> None:
             raise ValueError(f"{name} is not the file that the manifest was written for")
 
 
-def _read_golden(path: Path, manifest: Manifest) -> tuple[GoldenExample, ...]:
+def _read_rows(path: Path) -> list[Any]:
     rows = [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line]
-    golden = tuple(GoldenExample(row["text"], row["probabilities"]) for row in rows)
-    if not golden:
+    if not rows:
         raise ValueError("there are no golden examples")
+    return rows
+
+
+def _golden_examples(rows: list[Any], manifest: TextManifest) -> tuple[GoldenExample, ...]:
+    golden = tuple(GoldenExample(row["text"], row["probabilities"]) for row in rows)
     if any(example.probabilities.keys() != set(manifest.labels) for example in golden):
         raise ValueError("a golden example does not name the model's labels")
     return golden
-
-
-def _brief(error: Exception) -> str:
-    if isinstance(error, ValidationError):
-        return "; ".join(
-            f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}" for fault in error.errors()
-        )
-    if isinstance(error, OSError):
-        return f"{error.filename}: {error.strerror}"
-    return str(error)

@@ -80,6 +80,7 @@ class Predictor:
 
         Raises:
             NoItems, TooManyItems, ModelUnknown: the call as a whole cannot be tried.
+            ModelNotLoaded: it cannot for now.
             SealingKeyMissing: an item has a private part that could not be recorded.
             QueueFull: too much is under way.
             EventStreamUnavailable: nothing could be recorded, so nothing is answered.
@@ -89,7 +90,7 @@ class Predictor:
         if len(items) > self._max_items_per_call:
             raise TooManyItems(f"A call may carry {self._max_items_per_call} items at most.")
         self._recorder.check(items)
-        models = [self._repository.select(model, version, item.caller).model for item in items]
+        models = [self._repository.select(model, version, item).model for item in items]
         if self._under_way + len(items) > self._max_waiting_items:
             raise QueueFull("Too many predictions are waiting.", retry_after=1.0)
         self._occupy(len(items))

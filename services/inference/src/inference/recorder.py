@@ -110,6 +110,7 @@ def _event(prediction: Prediction, sealed_input: bytes) -> events_pb2.Prediction
         confidence=prediction.confidence,
         probabilities=scored.probabilities,
         inference_ms=scored.milliseconds,
+        shadow=prediction.shadow,
         keeping=None if item.keeping == _NOTHING else _keeping(item.keeping),
         sealed_input=sealed_input,
     )

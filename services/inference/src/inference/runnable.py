@@ -50,6 +50,11 @@ class RunnableModel(Protocol):
         """The largest size that an item can have."""
         ...
 
+    @property
+    def max_waiting_items(self) -> int | None:
+        """Items that may wait for it at once; None for the service's own limit."""
+        ...
+
     def prepare(self, item: Item) -> Prepared | Rejection:
         """Checks and encodes one item; needs no model run."""
         ...

@@ -19,6 +19,16 @@ class Settings(GrpcServerSettings, TokenSettings, EventSettings, TelemetrySettin
     model_repository: Path = Field(
         default=Path("deploy/models"), description="Directory of model packages, by model name."
     )
+    model_poll_interval: float = Field(
+        default=5.0,
+        ge=0,
+        description="Seconds between two looks for changes in the model repository; 0 for never.",
+    )
+    model_control: Literal["none", "explicit"] = Field(
+        default="none",
+        description="Whether callers with the scope models:write may load and unload models by "
+        "hand (explicit), beside what routing.yaml says, or are refused (none).",
+    )
     model_threads: int | None = Field(
         default=None,
         ge=1,

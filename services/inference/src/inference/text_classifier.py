@@ -9,10 +9,15 @@ import numpy as np
 import numpy.typing as npt
 
 from inference.domain import Caller, Fault, Item, Rejection, Scored, TextFacts
+from inference.manifest import TextManifest
 from inference.onnx_backend import OnnxBackend
-from inference.package import Manifest, ModelPackage, PackageInvalid
+from inference.package import ModelPackage, PackageInvalid
 from inference.runnable import Batching, Prepared
 from inference.text_encoder import TextEncoder
+
+_MAX_ITEMS = 16
+_MAX_PADDED_TOKENS = 2048
+"""What a batch may hold where the manifest does not say; more gained nothing on any core tried."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,25 +37,17 @@ class PreparedText:
 class TextClassifier:
     """Scores texts; safe to use from several threads at once.
 
-    Args:
-        batching: what may run together. Graphs that scale their activations over the whole batch
-            as they run have each text alone: its answer would depend on the others.
+    Graphs that scale their activations over the whole batch as they run have each text alone,
+    unless the manifest says otherwise: its answer would depend on the others.
     """
 
-    def __init__(
-        self,
-        manifest: Manifest,
-        encoder: TextEncoder,
-        backend: OnnxBackend,
-        batching: Batching | None = None,
-    ) -> None:
+    def __init__(self, manifest: TextManifest, encoder: TextEncoder, backend: OnnxBackend) -> None:
         self.manifest = manifest
         self.name = manifest.name
         self.version = manifest.version
         self.max_size = manifest.inputs.max_tokens
-        self.batching = batching or Batching(
-            independent=False, max_items=1, max_padded_tokens=self.max_size
-        )
+        self.max_waiting_items = manifest.limits.max_waiting_items
+        self.batching = _batching(manifest)
         self._encoder = encoder
         self._backend = backend
 
@@ -88,12 +85,18 @@ class TextClassifier:
         milliseconds = (time.perf_counter() - started) * 1e3
         return [
             Scored(
-                probabilities=dict(zip(self.manifest.labels, _softmax(row), strict=True)),
+                probabilities=dict(zip(self.manifest.labels, shares, strict=True)),
                 facts=text.facts,
                 milliseconds=milliseconds,
             )
-            for text, row in zip(texts, logits, strict=True)
+            for text, shares in zip(texts, self._probabilities(logits), strict=True)
         ]
+
+    def _probabilities(self, logits: npt.NDArray[np.float32]) -> list[list[float]]:
+        scaled = logits.astype(np.float64) / self.manifest.temperature
+        shifted = np.exp(scaled - scaled.max(axis=1, keepdims=True))
+        probabilities: list[list[float]] = (shifted / shifted.sum(axis=1, keepdims=True)).tolist()
+        return probabilities
 
     def _accepted(self, item: Item) -> str | Rejection:
         if item.text is None:
@@ -110,17 +113,17 @@ class TextClassifier:
         return item.text
 
 
-def load_classifier(package: ModelPackage) -> TextClassifier:
+def load_classifier(package: ModelPackage, manifest: TextManifest) -> TextClassifier:
     """Loads a package and has it answer its golden examples.
 
     Raises:
         PackageInvalid: it cannot be loaded, or an answer is not the one that it must give.
     """
-    directory, manifest = package.directory, package.manifest
+    directory, inputs = package.directory, manifest.inputs
     try:
         classifier = TextClassifier(
             manifest,
-            TextEncoder(directory / "tokenizer.json", manifest.inputs.max_tokens),
+            TextEncoder(directory / "tokenizer.json", inputs.max_tokens, inputs.truncation),
             OnnxBackend(directory / "model.onnx"),
         )
         worst = max(
@@ -128,15 +131,29 @@ def load_classifier(package: ModelPackage) -> TextClassifier:
             for example in package.golden
             for probability, expected in _pairs(classifier, example.text, example.probabilities)
         )
-    except ValueError as error:
-        raise PackageInvalid(f"{directory}: {error}") from error
+    except Exception as error:
+        # Whatever a graph or a tokenizer does wrong at its first run, and in its own words.
+        reason = str(error) if isinstance(error, ValueError) else type(error).__name__
+        raise PackageInvalid(f"{package}: {reason}") from error
     # Written so that a NaN fails, too.
     if not worst <= manifest.golden_tolerance:
         raise PackageInvalid(
-            f"{directory}: a golden example is off by {worst:.4f}, "
+            f"{package}: a golden example is off by {worst:.4f}, "
             f"more than the tolerance of {manifest.golden_tolerance}"
         )
     return classifier
+
+
+def _batching(manifest: TextManifest) -> Batching:
+    stated, longest = manifest.batching, manifest.inputs.max_tokens
+    if not stated.independent:
+        return Batching(independent=False, max_items=1, max_padded_tokens=longest)
+    return Batching(
+        independent=True,
+        max_items=stated.max_items or _MAX_ITEMS,
+        # Any one text must fit.
+        max_padded_tokens=max(longest, stated.max_padded_tokens or _MAX_PADDED_TOKENS),
+    )
 
 
 def _pairs(
@@ -146,10 +163,4 @@ def _pairs(
     if isinstance(prepared, Rejection):
         raise ValueError(f"a golden example is refused: {prepared.message}")
     (scored,) = classifier.run([prepared])
-    return [(scored.probabilities[label], value) for label, value in expected.items()]
-
-
-def _softmax(logits: npt.NDArray[np.float32]) -> list[float]:
-    shifted = np.exp(logits.astype(np.float64) - logits.max())
-    probabilities: list[float] = (shifted / shifted.sum()).tolist()
-    return probabilities
+    return [(scored.probabilities[label], float(value)) for label, value in expected.items()]

@@ -1,0 +1,156 @@
+"""What `model.yaml` says, as far as serving needs it; other keys are for people and tools."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, Self
+
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+
+Datatype = Literal[
+    "BOOL",
+    "UINT8",
+    "UINT16",
+    "UINT32",
+    "UINT64",
+    "INT8",
+    "INT16",
+    "INT32",
+    "INT64",
+    "FP16",
+    "FP32",
+    "FP64",
+    "BYTES",
+]
+"""Names of the Open Inference Protocol; BYTES are UTF-8 strings."""
+
+Dimension = Annotated[int, Field(ge=-1)]
+
+
+class TextInputs(BaseModel):
+    """What a text model takes."""
+
+    kind: Literal["text"]
+    max_characters: int = Field(gt=0)
+    max_tokens: int = Field(gt=2)
+    truncation: Literal["head", "tail", "head_tail"] = "head"
+    """Which part of a longer text the model sees; the special tokens are always kept."""
+
+
+class TensorSpec(BaseModel):
+    """A tensor that a graph takes or gives; -1 in its shape is any length."""
+
+    name: str = Field(min_length=1, max_length=100)
+    datatype: Datatype
+    shape: tuple[Dimension, ...] = Field(min_length=1, max_length=8)
+
+    @property
+    def has_rows(self) -> bool:
+        """Whether the first axis counts rows, as many as there are."""
+        return self.shape[0] == -1
+
+
+class TensorInputs(BaseModel):
+    """What a model of tensors takes."""
+
+    kind: Literal["tensors"]
+    tensors: tuple[TensorSpec, ...] = Field(min_length=1)
+    max_characters: Literal[0] = 0
+    max_tokens: Literal[0] = 0
+
+
+class BatchingOptions(BaseModel):
+    """What the model allows to run together; without them the task decides."""
+
+    independent: bool | None = None
+    """Whether an answer is the same whatever it is computed with."""
+    max_items: int | None = Field(default=None, gt=0)
+    max_padded_tokens: int | None = Field(default=None, gt=0)
+
+
+class Limits(BaseModel):
+    """What one model may take of the service."""
+
+    max_waiting_items: int | None = Field(default=None, gt=0)
+    """Items that may wait for it at once; None for the service's own limit."""
+
+
+class Manifest(BaseModel):
+    """What every task has."""
+
+    model_config = ConfigDict(frozen=True, coerce_numbers_to_str=True)
+
+    format: Literal[1]
+    name: str = Field(min_length=1, max_length=100)
+    version: str = Field(min_length=1, max_length=100)
+    labels: tuple[str, ...] = ()
+    golden_tolerance: float = Field(gt=0, lt=0.5)
+    files: Mapping[str, str]
+    batching: BatchingOptions = BatchingOptions()
+    limits: Limits = Limits()
+    quantisation: Literal["none", "dynamic", "static"] | None = None
+    """How the graph's weights were made smaller; told on, and never guessed from."""
+
+    @model_validator(mode="after")
+    def _labels_differ(self) -> Self:
+        if len(set(self.labels)) < len(self.labels) or "" in self.labels:
+            raise ValueError("labels must differ, and none may be empty")
+        return self
+
+
+class TextManifest(Manifest):
+    """A model that sorts texts."""
+
+    task: Literal["text-classification"]
+    labels: tuple[str, ...] = Field(min_length=2)
+    inputs: TextInputs
+    temperature: float = Field(default=1.0, gt=0, le=1000)
+    """Logits are divided by it before they become probabilities."""
+
+
+class TensorManifest(Manifest):
+    """A model of named tensors; it classifies where it has labels."""
+
+    task: Literal["tensors"]
+    inputs: TensorInputs
+    outputs: tuple[TensorSpec, ...] = Field(min_length=1)
+    probabilities: str = ""
+    """The output that holds one probability per label."""
+
+    @model_validator(mode="after")
+    def _outputs_agree(self) -> Self:
+        for kind, specs in (("inputs", self.inputs.tensors), ("outputs", self.outputs)):
+            if len({spec.name for spec in specs}) < len(specs):
+                raise ValueError(f"two {kind} have one name")
+        if bool(self.labels) != bool(self.probabilities):
+            raise ValueError("labels and probabilities go together")
+        if not self.probabilities:
+            return self
+        found = [spec for spec in self.outputs if spec.name == self.probabilities]
+        if not found:
+            raise ValueError(f"there is no output {self.probabilities!r} for the probabilities")
+        if found[0].datatype not in ("FP32", "FP64") or found[0].shape[-1] not in (
+            -1,
+            len(self.labels),
+        ):
+            raise ValueError("the probabilities must be FP32 or FP64, one per label")
+        return self
+
+    @property
+    def rows_stack(self) -> bool:
+        """Whether rows of several items make one batch of the graph."""
+        return all(spec.has_rows for spec in (*self.inputs.tensors, *self.outputs))
+
+
+AnyManifest = TextManifest | TensorManifest
+
+_READER: TypeAdapter[AnyManifest] = TypeAdapter(
+    Annotated[AnyManifest, Field(discriminator="task")],
+)
+
+
+def parse_manifest(content: object) -> AnyManifest:
+    """Checks the content of a `model.yaml`.
+
+    Raises:
+        pydantic.ValidationError: a key is missing or wrong.
+    """
+    return _READER.validate_python(content)
