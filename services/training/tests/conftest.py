@@ -4,14 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
 import random
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import pytest
-import torch
-from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
-from transformers import BertConfig, BertModel
 from typer.testing import CliRunner, Result
 
 from training.__main__ import app
@@ -24,8 +22,9 @@ LAYERS = 6
 LABELS = ("negative", "positive")
 DEV_ROWS = 60
 
-# Tiny matrices gain nothing from a second thread, and lose much where others use the core.
-torch.set_num_threads(1)
+# Tiny matrices gain nothing from a second thread, and lose much where others use the core. Torch
+# reads it when it is imported, which only tests that need it should wait for.
+os.environ["OMP_NUM_THREADS"] = "1"
 
 Weir = Callable[..., Result]
 
@@ -43,6 +42,10 @@ def thin_base(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def make_base(directory: Path, layers: int) -> Path:
+    import torch
+    from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
+    from transformers import BertConfig, BertModel
+
     vocabulary = {word: index for index, word in enumerate((*SPECIAL, *GOOD, *BAD, *OTHER))}
     tokenizer = Tokenizer(models.WordPiece(vocabulary, unk_token="[UNK]"))
     tokenizer.normalizer = normalizers.BertNormalizer()

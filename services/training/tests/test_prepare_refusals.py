@@ -36,6 +36,10 @@ class Refused(Exception):
     """The command ended with exit code 2; the message is what it wrote."""
 
 
+class NotWritten(Exception):
+    """The command ended with exit code 1; the message is what it wrote."""
+
+
 @pytest.fixture
 def prepare(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
@@ -44,14 +48,14 @@ def prepare(
         output = tmp_path / "out" / "data"
         given = ["weir-train", "prepare", "--output", str(output), *map(str, arguments)]
         monkeypatch.setattr(sys, "argv", given)
-        code: object = 0
+        code: Any = 0
         try:
             command.main()
         except SystemExit as ended:
             code = ended.code
         if code:
-            assert code == 2
-            raise Refused(capsys.readouterr().err.splitlines()[-1])
+            complaint = {1: NotWritten, 2: Refused}[code]
+            raise complaint(capsys.readouterr().err.splitlines()[-1])
         return output
 
     return run
@@ -165,7 +169,7 @@ def test_an_existing_output_is_replaced_only_when_wanted(prepare: Any, good: Pat
 
 
 def test_a_full_disk_leaves_no_half_data_set(prepare: Any, good: Path, tmp_path: Path) -> None:
-    with full_disk(1000), pytest.raises(Refused, match="cannot be written"):
+    with full_disk(1000), pytest.raises(NotWritten, match="cannot be written"):
         prepare("--train", good, "--dev-share", "0.2")
     assert list((tmp_path / "out").iterdir()) == []
 
@@ -175,7 +179,7 @@ def test_a_full_disk_leaves_the_data_set_that_was_to_be_replaced(prepare: Any, g
     output = prepare(*options)
     before = (output / "dataset.json").read_bytes()
 
-    with full_disk(1000), pytest.raises(Refused, match="cannot be written"):
+    with full_disk(1000), pytest.raises(NotWritten, match="cannot be written"):
         prepare(*options, "--replace")
 
     assert (output / "dataset.json").read_bytes() == before

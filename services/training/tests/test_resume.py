@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from training.domain import InputError
+from training.domain import InputError, StorageError
 from training.training_record import read_record
 
 from .conftest import Weir
@@ -202,7 +202,7 @@ def test_a_full_disk_ends_the_run_and_leaves_the_whole_checkpoints(
     with full_disk(size // 2):
         result = weir(*command(stopped, "--resume"))
 
-    assert isinstance(result.exception, InputError)
+    assert isinstance(result.exception, StorageError)
     assert "cannot be written" in str(result.exception)
     assert checkpoints(stopped) == ["step-000000008.pt", "step-000000012.pt"]
     assert weir(*command(stopped, "--resume")).exception is None

@@ -19,6 +19,14 @@ class ExportError(Exception):
     """A graph is not what it must be (not fused, not equal to the model): nothing is packaged."""
 
 
+class Refused(Exception):
+    """A package or a promotion that the rules do not allow, with the reason in one line."""
+
+
+class StorageError(Exception):
+    """What was made cannot be kept: a full disk, a store that is away. No half of it is visible."""
+
+
 class TrainingError(Exception):
     """Training went wrong in a way that no file is to blame for: the loss is not a number."""
 

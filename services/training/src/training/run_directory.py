@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 
-from training.domain import InputError
+from training.domain import InputError, StorageError
 from training.run_files import CHECKPOINTS, IDENTITY, LOG, MODEL
 from training.staged_directory import staged_directory, write_whole
 
@@ -60,7 +60,7 @@ class RunDirectory:
     def save(self, state: Mapping[str, Any], step: int) -> None:
         """Write a checkpoint, whole or not at all, and remove the oldest ones.
 
-        Raises InputError when the file system refuses.
+        Raises StorageError when the file system refuses.
         """
         path = self._checkpoints / f"step-{step:09d}.pt"
         write_whole(path, lambda stage: _save(dict(state), stage))
@@ -68,12 +68,12 @@ class RunDirectory:
             old.unlink()
 
     def log(self, event: Mapping[str, Any]) -> None:
-        """Append one event, with its ``step``. Raises InputError when the disk is full."""
+        """Append one event, with its ``step``. Raises StorageError when the disk is full."""
         try:
             with (self.path / LOG).open("a", encoding="utf-8") as file:
                 file.write(json.dumps(dict(event)) + "\n")
         except OSError as exc:
-            raise InputError(f"{self.path / LOG}: cannot be written ({exc.strerror})") from exc
+            raise StorageError(f"{self.path / LOG}: cannot be written ({exc.strerror})") from exc
 
     def finish(self, write: Callable[[Path], object]) -> Path:
         """Let ``write`` fill the model's directory, and remove the checkpoints."""
@@ -87,7 +87,7 @@ class RunDirectory:
         try:
             self._checkpoints.mkdir(parents=True, exist_ok=True)
         except OSError as exc:
-            raise InputError(f"{self.path}: cannot be written ({exc.strerror})") from exc
+            raise StorageError(f"{self.path}: cannot be written ({exc.strerror})") from exc
         text = json.dumps(identity, indent=2) + "\n"
         write_whole(self.path / IDENTITY, lambda stage: stage.write_text(text, encoding="utf-8"))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import shutil
 import tempfile
@@ -9,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from training.domain import InputError
+from training.domain import InputError, StorageError
 
 
 @contextmanager
@@ -17,8 +18,8 @@ def staged_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
     """Give a directory beside ``target`` to write into, and rename it to ``target`` at the end.
 
     On an error nothing of it remains. ``replace`` puts an existing directory out of the way at the
-    moment of the renaming. Raises InputError when the file system refuses (full, read-only) or
-    when ``target`` exists.
+    moment of the renaming. Raises StorageError when the file system refuses (full, read-only) and
+    InputError when ``target`` exists.
     """
     stage: Path | None = None
     try:
@@ -31,9 +32,9 @@ def staged_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
             _flush_to_disk(file)
         # mkdtemp lets nobody else in, and who reads the result is somebody else.
         stage.chmod(0o755)
-        _put_in_place(stage, target)
+        _put_in_place(stage, target, replace=replace)
     except OSError as exc:
-        raise InputError(f"{target}: cannot be written ({exc.strerror or exc})") from exc
+        raise StorageError(f"{target}: cannot be written ({exc.strerror or exc})") from exc
     finally:
         if stage is not None:
             shutil.rmtree(stage, ignore_errors=True)
@@ -42,7 +43,7 @@ def staged_directory(target: Path, *, replace: bool = False) -> Iterator[Path]:
 def write_whole(path: Path, write: Callable[[Path], object]) -> None:
     """Let ``write`` make a file beside ``path``, then put it in its place.
 
-    Raises InputError when the file system refuses; ``path`` is as it was then.
+    Raises StorageError when the file system refuses; ``path`` is as it was then.
     """
     stage = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -51,17 +52,22 @@ def write_whole(path: Path, write: Callable[[Path], object]) -> None:
         stage.replace(path)
         _flush_to_disk(path.parent)
     except OSError as exc:
-        raise InputError(f"{path}: cannot be written ({exc.strerror or exc})") from exc
+        raise StorageError(f"{path}: cannot be written ({exc.strerror or exc})") from exc
     finally:
         stage.unlink(missing_ok=True)
 
 
-def _put_in_place(stage: Path, target: Path) -> None:
+def _put_in_place(stage: Path, target: Path, *, replace: bool) -> None:
     old = None
-    if target.exists():
+    if replace and target.exists():
         old = Path(tempfile.mkdtemp(prefix=f".{target.name}.old.", dir=target.parent))
         target.rename(old / target.name)
-    stage.rename(target)
+    try:
+        stage.rename(target)
+    except OSError as exc:
+        if exc.errno not in (errno.EEXIST, errno.ENOTEMPTY):
+            raise
+        raise InputError(f"{target} was written by somebody else meanwhile") from exc
     _flush_to_disk(target.parent)
     if old is not None:
         shutil.rmtree(old, ignore_errors=True)
