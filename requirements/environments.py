@@ -71,7 +71,11 @@ LOCKED_SETS: Mapping[str, Sequence[str]] = {
     "local": [f"{path}/pyproject.toml" for path in (*SERVICE_PATHS, LOCAL)],
     "testing": [f"{TESTKIT}/pyproject.toml"],
     **{name: [f"services/{name}/pyproject.toml"] for name in SERVICES},
-    "training": ["services/training/pyproject.toml"],
+    # With the extra for object stores and the server that its tests need.
+    "training": [
+        *("services/training/pyproject.toml", "--extra", "s3"),
+        *("--group", "services/training/pyproject.toml:test"),
+    ],
 }
 _CUDA = ("cuda-", "nvidia-", "triton")
 _OWN_PACKAGES = (

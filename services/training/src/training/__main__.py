@@ -6,10 +6,23 @@ import sys
 
 import typer
 
-from training.domain import ExportError, InputError, Interrupted, TrainingError
+from training.domain import (
+    ExportError,
+    InputError,
+    Interrupted,
+    Refused,
+    StorageError,
+    TrainingError,
+)
 from training.fit_command import fit_command
 from training.package_command import build_command, package_command
 from training.prepare_command import prepare_command, recipe_command
+from training.stages_command import (
+    models_command,
+    promote_command,
+    rollback_command,
+    stages_command,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,6 +42,10 @@ app.command("prepare")(prepare_command)
 app.command("fit")(fit_command)
 app.command("package")(package_command)
 app.command("build")(build_command)
+app.command("promote")(promote_command)
+app.command("rollback")(rollback_command)
+app.command("stages")(stages_command)
+app.command("models")(models_command)
 app.command("recipe")(recipe_command)
 
 
@@ -38,7 +55,7 @@ def main() -> None:
         app()
     except InputError as exc:
         _fail(f"weir-train: {exc}", code=2)
-    except (ExportError, TrainingError) as exc:
+    except (ExportError, Refused, StorageError, TrainingError) as exc:
         _fail(f"weir-train: {exc}", code=1)
     except Interrupted as exc:
         _fail(f"weir-train: {exc}", code=128 + exc.signal)
