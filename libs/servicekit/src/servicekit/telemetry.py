@@ -5,7 +5,7 @@ from pathlib import Path
 
 import prometheus_client
 import structlog
-from opentelemetry import propagate, trace
+from opentelemetry import trace
 from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export import (
     SpanExporter,
 )
 from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.trace import SpanContext
 
 from servicekit.settings import TelemetrySettings
 
@@ -62,11 +63,16 @@ def _one_line(span: ReadableSpan) -> str:
     return str(span.to_json(indent=None)) + "\n"
 
 
+def traceparent_of(span: SpanContext) -> str:
+    """The W3C traceparent of a span; empty for none."""
+    if not span.is_valid:
+        return ""
+    return f"00-{span.trace_id:032x}-{span.span_id:016x}-{span.trace_flags:02x}"
+
+
 def current_traceparent() -> str:
     """The W3C traceparent of the running span; empty outside of one."""
-    carrier: dict[str, str] = {}
-    propagate.inject(carrier)
-    return carrier.get("traceparent", "")
+    return traceparent_of(trace.get_current_span().get_span_context())
 
 
 def current_trace_id() -> str:

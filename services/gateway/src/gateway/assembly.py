@@ -11,6 +11,7 @@ from gateway.access import BearerAccess
 from gateway.app import build_app
 from gateway.audit_trail import AuditTrail
 from gateway.client_registry import load_clients, load_pepper
+from gateway.coalescer import Bounds
 from gateway.docs_routes import docs_routes
 from gateway.domain import QuotaPolicy
 from gateway.drift_client import DriftClient
@@ -114,7 +115,16 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
             stream=settings.audit_stream,
             capacity=settings.audit_queue,
         )
-        inference = InferenceClient(inference_channel)
+        inference = InferenceClient(
+            inference_channel,
+            Bounds(
+                calls=settings.inference_calls,
+                most_calls=settings.inference_most_calls,
+                items_per_call=settings.inference_items_per_call,
+                items=settings.inference_items,
+            ),
+            longest_wait=settings.request_timeout,
+        )
         catalogue = ModelCatalogue(inference, lifetime=settings.model_cache_seconds)
         health = HealthChecks(
             reachable=grpc_check(inference_channel),

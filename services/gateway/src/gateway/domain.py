@@ -4,11 +4,13 @@ from dataclasses import dataclass
 from enum import StrEnum
 
 from servicekit.errors import (
+    DeadlineExceeded,
     Exhausted,
     Internal,
     InvalidInput,
     NotFound,
     PermissionDenied,
+    ServiceError,
     Unauthenticated,
     Unavailable,
 )
@@ -160,6 +162,26 @@ class QuotaUnavailable(Unavailable):
     """The quota store is away, and this replica's share is smaller than what is asked for."""
 
     reason = "QUOTA_UNAVAILABLE"
+
+
+class GatewayFull(Unavailable):
+    """More predictions are under way than this replica, or one tenant of it, may have."""
+
+    reason = "GATEWAY_FULL"
+
+
+class DeadlineBeforeSending(DeadlineExceeded):
+    """The time was up before anything was sent: nothing has been done."""
+
+
+class ClientGone(ServiceError):
+    """Whoever asked has closed the connection; the answer reaches the log alone."""
+
+    reason = "CLIENT_GONE"
+
+
+class ClientGoneUnserved(ClientGone):
+    """They closed it before anything was sent: nothing has been done."""
 
 
 class ModelUnknown(NotFound):

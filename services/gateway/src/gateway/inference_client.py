@@ -1,14 +1,22 @@
 """The inference service, as the gateway sees it: the only importer of its stubs."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import grpc
+from opentelemetry import trace
 
-from gateway.domain import InputKeeping, Keeping, ModelUnknown, UpstreamFailed
+from gateway.access import Caller
+from gateway.client_presence import ClientPresence
+from gateway.coalescer import Bounds, Coalescer, Waiting
+from gateway.domain import InputKeeping, ModelUnknown, UpstreamFailed
+from gateway.item_outcomes import predicted
 from gateway.upstream import answer_of
-from servicekit.errors import FieldViolation, InvalidInput, NotFound
+from servicekit import request_context
+from servicekit.errors import NotFound
+from servicekit.telemetry import traceparent_of
 from weir.inference.v1 import inference_pb2 as pb
 from weir.inference.v1 import inference_pb2_grpc
 from weir.predictions.v1 import keeping_pb2
@@ -57,15 +65,43 @@ class Prediction:
     unlogged: bool
 
 
+@dataclass(frozen=True, slots=True)
+class TextWork:
+    """The texts of one request, and for whom they are."""
+
+    texts: Sequence[str]
+    subjects: Sequence[str]
+    caller: Caller
+    request_id: str
+    traceparent: str
+
+
+_Waiting = Waiting[TextWork, pb.ItemOutcome]
+
+_ALONE_ITEMS = 16
+_ALONE_CHARACTERS = 1000
+"""A request with more of either is sent alone: the model's work on it is worth a call of its own,
+and shorter ones would wait for it."""
+
+
 class InferenceClient:
-    """Calls inference over a channel that carries the gateway's token."""
+    """Calls inference over a channel that carries the gateway's token.
+
+    Args:
+        bounds: how much may be under way to it.
+        longest_wait: seconds that a prediction is waited for.
+    """
 
     SERVICE = "weir.inference.v1.InferenceService"
     """What its health checks call it."""
 
-    def __init__(self, channel: grpc.aio.Channel) -> None:
+    def __init__(self, channel: grpc.aio.Channel, bounds: Bounds, *, longest_wait: float) -> None:
         self._stub: inference_pb2_grpc.InferenceServiceAsyncStub = (
             inference_pb2_grpc.InferenceServiceStub(channel)
+        )
+        self._longest_wait = longest_wait
+        self._coalescer: Coalescer[tuple[str, str], TextWork, pb.ItemOutcome] = Coalescer(
+            self._call, bounds
         )
 
     async def predict(
@@ -75,46 +111,54 @@ class InferenceClient:
         fields: Sequence[str],
         *,
         subjects: Sequence[str],
-        tenant: str,
-        client_id: str,
-        keeping: Keeping,
+        caller: Caller,
+        presence: ClientPresence,
+        version: str = "",
     ) -> list[Prediction]:
-        """Predicts each text, all of them or none.
+        """Predicts each text, all of them or none, perhaps in one call with others' texts.
 
         Args:
             fields: what each text is called in the caller's request.
             subjects: the person whom each text is about; empty where nobody was named.
+            version: of the model; empty leaves the choice to its routing.
 
         Raises:
             InvalidInput: the model will not take some of them.
             ModelUnknown: it is not loaded.
+            ClientGone: nobody waits for the answer any more.
             ServiceError: inference is away, full, late or broken.
         """
-        caller = pb.Caller(tenant=tenant, client_id=client_id)
-        kept = keeping_pb2.Keeping(
-            input=_KEEPING[keeping.input], retention_class=keeping.retention_class
+        span = trace.get_current_span().get_span_context()
+        work = TextWork(
+            texts, subjects, caller, request_context.request_id.get(), traceparent_of(span)
         )
-        request = pb.PredictRequest(
-            model=model,
-            items=[
-                pb.PredictItem(text=text, caller=caller, subject=subject, keeping=kept)
-                for text, subject in zip(texts, subjects, strict=True)
-            ],
+        outcomes = await self._coalescer.outcomes(
+            (model, version),
+            work,
+            size=len(texts),
+            tenant=caller.tenant,
+            limit=self._longest_wait,
+            traced=span.trace_flags.sampled,
+            alone=len(texts) > _ALONE_ITEMS or sum(map(len, texts)) > _ALONE_CHARACTERS,
+            presence=presence,
         )
+        return [_prediction(each) for each in predicted(outcomes, fields)]
+
+    async def _call(
+        self, destination: tuple[str, str], carried: Sequence[_Waiting]
+    ) -> Sequence[pb.ItemOutcome]:
+        model, version = destination
+        request = pb.PredictRequest(model=model, version=version)
+        now = time.monotonic()
+        for waiting in carried:
+            _add_items(request, waiting.work, max(0.0, waiting.deadline - now))
         try:
             answer = await answer_of(_SERVICE, self._stub.Predict(request))
         except NotFound as error:
             raise _unknown(model) from error
-        violations = [
-            FieldViolation(field, outcome.error.message)
-            for field, outcome in zip(fields, answer.outcomes, strict=False)
-            if outcome.HasField("error")
-        ]
-        if violations:
-            raise InvalidInput("A text cannot be predicted.", violations=violations)
-        if len(answer.outcomes) != len(texts):
+        if len(answer.outcomes) != len(request.items):
             raise UpstreamFailed("inference failed.", reason="INFERENCE_FAILED")
-        return [_prediction(outcome.prediction) for outcome in answer.outcomes]
+        return answer.outcomes
 
     async def list_models(self) -> list[Model]:
         """The models that are loaded.
@@ -137,6 +181,22 @@ class InferenceClient:
         except NotFound as error:
             raise _unknown(name) from error
         return _model(answer.model)
+
+
+def _add_items(request: pb.PredictRequest, work: TextWork, left: float) -> None:
+    client = work.caller.client
+    for text, subject in zip(work.texts, work.subjects, strict=True):
+        item = request.items.add(
+            text=text,
+            subject=subject,
+            request_id=work.request_id,
+            traceparent=work.traceparent,
+        )
+        item.caller.tenant = client.tenant
+        item.caller.client_id = client.client_id
+        item.keeping.input = _KEEPING[client.keeping.input]
+        item.keeping.retention_class = client.keeping.retention_class
+        item.timeout.FromNanoseconds(int(left * 1e9))
 
 
 def _unknown(name: str) -> ModelUnknown:

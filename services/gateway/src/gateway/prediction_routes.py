@@ -16,6 +16,7 @@ from gateway.api_answers import (
 )
 from gateway.api_description import body_of, writing
 from gateway.api_shapes import PredictBatchBody, PredictBody
+from gateway.client_presence import ClientPresence
 from gateway.inference_client import Prediction
 from gateway.predictor import Predictor
 from gateway.rate_limit_headers import rate_limit_headers
@@ -38,7 +39,8 @@ def prediction_routes(
     async def answer_one(request: Request, caller: Caller, model: str, label: str) -> Response:
         body = await read_json(request, PredictBody, max_body_bytes)
         subjects = [body.subject or ""]
-        answered = await predictor.predict(caller, model, [body.text], ["text"], subjects)
+        presence = ClientPresence(request.receive)
+        answered = await predictor.predict(caller, model, [body.text], ["text"], subjects, presence)
         content = _content(answered.predictions[0], label, body.return_probabilities)
         return _json(content, rate_limit_headers(answered.quotas))
 
@@ -47,7 +49,8 @@ def prediction_routes(
         _check_size(body.texts, max_batch)
         fields = [f"texts[{index}]" for index in range(len(body.texts))]
         subjects = _subjects(body)
-        answered = await predictor.predict(caller, model, body.texts, fields, subjects)
+        presence = ClientPresence(request.receive)
+        answered = await predictor.predict(caller, model, body.texts, fields, subjects, presence)
         predictions = [
             _content(prediction, label, body.return_probabilities)
             for prediction in answered.predictions

@@ -4,7 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from gateway.access import Caller
-from gateway.domain import PolicyState
+from gateway.client_presence import ClientPresence
+from gateway.domain import ClientGoneUnserved, DeadlineBeforeSending, PolicyState
 from gateway.inference_client import InferenceClient, Prediction
 from gateway.model_catalogue import ModelCatalogue
 from gateway.quota_meter import QuotaMeter
@@ -37,12 +38,14 @@ class Predictor:
         texts: Sequence[str],
         fields: Sequence[str],
         subjects: Sequence[str],
+        presence: ClientPresence,
     ) -> Answered:
         """Predicts every text or none.
 
         Args:
             fields: what each text is called in the request, for errors.
             subjects: the person whom each text is about; empty where nobody was named.
+            presence: whether the client is still there to be answered.
 
         Raises:
             ServiceError: why nothing was predicted. The charge is given back unless the work may
@@ -57,11 +60,10 @@ class Predictor:
                 texts,
                 fields,
                 subjects=subjects,
-                tenant=caller.tenant,
-                client_id=caller.client_id,
-                keeping=caller.client.keeping,
+                caller=caller,
+                presence=presence,
             )
-        except (Unavailable, InvalidInput, NotFound):
+        except (Unavailable, InvalidInput, NotFound, DeadlineBeforeSending, ClientGoneUnserved):
             await self._meter.refund(charge)
             raise
         return Answered(predictions, charge.states)

@@ -14,6 +14,7 @@ from starlette.responses import JSONResponse, Response
 from gateway.domain import (
     BodyTooLarge,
     BodyTooSlow,
+    ClientGone,
     MalformedBody,
     QuotaExceeded,
     ScopeMissing,
@@ -56,6 +57,7 @@ _STATUS: dict[type[ServiceError], int] = {
     UpstreamFailed: 502,
     Internal: 500,
 }
+_CLIENT_GONE = 499
 _CODES = {404: "ROUTE_NOT_FOUND", 405: "METHOD_NOT_ALLOWED"}
 
 
@@ -110,6 +112,9 @@ def _oauth_error(status: int, detail: str, headers: Mapping[str, str] | None) ->
 
 def of_error(instance: str, error: ServiceError) -> Response:
     """The problem that tells a service error."""
+    if isinstance(error, ClientGone):
+        # Nobody reads it; the log line and the count have nginx's number for it.
+        return Response(status_code=_CLIENT_GONE)
     return problem(
         instance,
         status_of(error),

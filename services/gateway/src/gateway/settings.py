@@ -4,7 +4,7 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
-from servicekit.settings import EventSettings, TelemetrySettings, TokenSettings
+from servicekit.settings import EnvironmentSettings, EventSettings, TelemetrySettings, TokenSettings
 
 
 class HttpSettings(TelemetrySettings):
@@ -71,7 +71,30 @@ class QuotaSettings(TelemetrySettings):
     )
 
 
-class Settings(HttpSettings, IdentitySettings, QuotaSettings, EventSettings):
+class CoalescingSettings(EnvironmentSettings):
+    """How requests share calls to inference."""
+
+    inference_calls: int = Field(
+        default=2,
+        gt=0,
+        description="Calls in flight for one model before further requests wait to share the next "
+        "one; two for each replica of inference keep them all busy. Full calls do not wait.",
+    )
+    inference_most_calls: int = Field(
+        default=32, gt=0, description="Most shared calls in flight for one model."
+    )
+    inference_items_per_call: int = Field(
+        default=16, gt=0, description="Most items of several requests in one call."
+    )
+    inference_items: int = Field(
+        default=2048,
+        gt=0,
+        description="Most items that wait or are in flight, of all models; one tenant may have "
+        "half of them. Requests beyond are refused with 503.",
+    )
+
+
+class Settings(HttpSettings, IdentitySettings, QuotaSettings, CoalescingSettings, EventSettings):
     """All that the gateway reads."""
 
     default_model: str = Field(default="sentiment", description="The model behind /predict.")
