@@ -198,3 +198,33 @@ async def test_key_holds_no_more_than_the_window(redis: Redis) -> None:
         await quota.spend("k", [QuotaPolicy(1000, 60)], 1)
     (key,) = await redis.keys("*")
     assert await redis.hlen(key) <= 61
+
+
+@settings(max_examples=30, deadline=None)
+@given(policies=policies, trace=traces, together=st.integers(2, 20))
+def test_requests_that_share_a_call_are_decided_one_by_one(
+    redis_server: Store, policies: list[QuotaPolicy], trace: Trace, together: int
+) -> None:
+    async def compare() -> None:
+        async with Redis.from_url(redis_server.url) as redis:
+            await redis.flushall()
+            clock = Clock()
+            here, there = LocalQuota(clock), RedisQuota(redis, clock=clock)
+            for start in range(0, len(trace), together):
+                clock.now += trace[start][0]
+                group = [(f"k{cost % 2}", cost) for _, cost in trace[start : start + together]]
+                group = [(k, cost) for k, cost in group if cost <= min(p.limit for p in policies)]
+                decided = await asyncio.gather(
+                    *(there.spend(key, policies, cost) for key, cost in group)
+                )
+                assert decided == [here.spend(key, policies, cost) for key, cost in group]
+
+    asyncio.run(compare())
+
+
+async def test_script_that_redis_has_forgotten_is_sent_again(redis: Redis) -> None:
+    quota = RedisQuota(redis)
+    await quota.spend("a", [MINUTE], 1)
+    await redis.script_flush()
+    decided = await asyncio.gather(*(quota.spend(key, [MINUTE], 1) for key in "aab"))
+    assert [decision.states[0].remaining for decision in decided] == [58, 57, 59]

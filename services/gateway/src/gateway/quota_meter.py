@@ -68,6 +68,7 @@ class QuotaMeter:
         self._clock = clock
         self._away = False
         self._failures = 0
+        self._last_failure: Exception | None = None
         self._retry_at = 0.0
 
     async def charge(self, client: Client, cost: int) -> Charge:
@@ -139,6 +140,9 @@ class QuotaMeter:
         return Charge(client.client_id, shares, cost, decision, local=True)
 
     def _note_failure(self, error: Exception) -> None:
+        if error is self._last_failure:
+            return  # requests share calls, and hear of one failure each
+        self._last_failure = error
         FAILURES.labels(type(error).__name__).inc()
         self._failures += 1
         if self._failures < _FAILURES_UNTIL_AWAY:
