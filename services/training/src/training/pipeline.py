@@ -11,7 +11,7 @@ from typing import Any
 
 import onnxruntime
 
-from training.dataset import read_dataset
+from training.dev_sets import dev_sets
 from training.domain import Dataset, InputError, Prediction
 from training.evaluate import (
     Evaluation,
@@ -29,7 +29,6 @@ from training.model_card import model_card
 from training.onnx_classifier import OnnxClassifier
 from training.onnx_export import export_onnx
 from training.package import GOLDEN_TOLERANCE, check_target, manifest, write_package
-from training.prepared_data import DESCRIPTION, read_prepared
 from training.quantise import fuse, quantise
 from training.reference import reference_text
 from training.text_classifier import load_classifier
@@ -133,24 +132,6 @@ def make_package(
         "MODEL_CARD.md": model_card(described),
     }
     return write_package(target.root, int8, texts, described)
-
-
-def dev_sets(path: Path, labels: tuple[str, ...]) -> tuple[Dataset, ...]:
-    """The rows of a file, or the dev rows of a prepared data set by source.
-
-    Raises InputError for rows that cannot be used and for other labels than the model's.
-    """
-    if not (path / DESCRIPTION).is_file():
-        return (read_dataset(path, labels),)
-    data = read_prepared(path)
-    if data.labels != labels:
-        raise InputError(f"{path}: labels {', '.join(data.labels)}, not {', '.join(labels)}")
-    digest = data.description["files"]["dev.jsonl.gz"]["sha256"]
-    rows = data.splits["dev"]
-    return tuple(
-        Dataset(source, "dev", tuple(row for row in rows if row.source == source), digest)
-        for source in sorted({row.source for row in rows})
-    )
 
 
 def _graphs(directory: Path) -> tuple[Path, Path]:
