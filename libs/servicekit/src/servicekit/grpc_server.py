@@ -25,6 +25,10 @@ from servicekit.settings import GrpcServerSettings
 
 _log = structlog.get_logger(__name__)
 
+LIVE = "live"
+"""Health's name for the process itself: serving as long as it answers, whatever became of its
+stores. What restarts a stuck process asks for it; who balances calls asks for a service."""
+
 
 class GrpcServer:
     """Listens from `start` (or entering it as a context) to `stop`.
@@ -95,6 +99,7 @@ class GrpcServer:
         """
         reflection.enable_server_reflection(self._services, self.grpc)
         await self.set_serving(False)
+        await self._health.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
         try:
             port = self.grpc.add_insecure_port(self.address)
         except RuntimeError as error:

@@ -1,0 +1,39 @@
+"""What health checks hear."""
+
+from pathlib import Path
+
+import grpc
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from opentelemetry.sdk.trace import TracerProvider
+
+from servicekit.access_tokens import AccessTokenVerifier
+from servicekit.grpc_server import LIVE, GrpcServer
+from servicekit.settings import GrpcServerSettings
+from testkit.issuer import AUDIENCE, ISSUER, FakeIssuer
+
+_Status = health_pb2.HealthCheckResponse
+
+
+async def test_the_process_is_live_whatever_its_services_can_do(
+    tmp_path: Path, issuer: FakeIssuer
+) -> None:
+    address = f"unix:{tmp_path}/grpc.sock"
+    server = GrpcServer(
+        GrpcServerSettings(grpc_address=address, shutdown_grace=0.1),
+        verifier=AccessTokenVerifier(issuer, issuer=ISSUER, audience=AUDIENCE),
+        scopes={},
+        tracer_provider=TracerProvider(shutdown_on_exit=False),
+    )
+    server.expose("weir.Echo")
+    async with server, grpc.aio.insecure_channel(address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+
+        async def status(service: str) -> int:
+            answer = await stub.Check(health_pb2.HealthCheckRequest(service=service))
+            return int(answer.status)
+
+        for serving, expected in ((False, _Status.NOT_SERVING), (True, _Status.SERVING)):
+            await server.set_serving(serving)
+            assert await status("weir.Echo") == expected
+            assert await status("") == expected
+            assert await status(LIVE) == _Status.SERVING
