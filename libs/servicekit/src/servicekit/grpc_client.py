@@ -5,10 +5,10 @@ from typing import Any
 
 import grpc
 from grpc.aio import ClientCallDetails, Metadata, UnaryStreamCall, UnaryUnaryCall
-from opentelemetry.instrumentation.grpc import aio_client_interceptors
 from opentelemetry.trace import TracerProvider
 
 from servicekit import request_context
+from servicekit.grpc_tracing import UnaryClientTracing
 
 TokenSource = Callable[[], Awaitable[str]]
 
@@ -41,12 +41,13 @@ def open_channel(
             request's deadline shortens both.
     """
     context = _CallContext(token, default_timeout)
+    tracing = UnaryClientTracing(tracer_provider)
     return grpc.aio.insecure_channel(
         target,
         options=_OPTIONS,
         interceptors=[
-            *aio_client_interceptors(tracer_provider=tracer_provider),
-            _UnaryInterceptor(context),
+            *tracing.of_streams,
+            _UnaryInterceptor(context, tracing),
             _AnswerStreamInterceptor(context),
         ],
     )
@@ -78,8 +79,9 @@ class _CallContext:
 
 # gRPC takes an interceptor for the first shape of call that it knows, hence two.
 class _UnaryInterceptor(grpc.aio.UnaryUnaryClientInterceptor):
-    def __init__(self, context: _CallContext) -> None:
+    def __init__(self, context: _CallContext, tracing: UnaryClientTracing) -> None:
         self._context = context
+        self._tracing = tracing
 
     async def intercept_unary_unary(
         self,
@@ -88,7 +90,8 @@ class _UnaryInterceptor(grpc.aio.UnaryUnaryClientInterceptor):
         request: Any,
     ) -> UnaryUnaryCall[Any, Any]:
         """Completes the call's metadata and timeout (gRPC's own hook)."""
-        return await continuation(await self._context.completed(client_call_details), request)
+        details = await self._context.completed(client_call_details)
+        return await self._tracing.call(continuation, details, request)
 
 
 class _AnswerStreamInterceptor(grpc.aio.UnaryStreamClientInterceptor):

@@ -55,6 +55,9 @@ SECONDS = Histogram(
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Runs each call inside of `around`; streams of public services pass untouched."""
 
+    _wrapped: dict[str, "tuple[Handler, Handler]"] | None = None
+    """The last handler of each method, and what it was wrapped in: the same for every call."""
+
     def around(
         self, method: str, context: Context, *, streaming: bool
     ) -> AbstractAsyncContextManager[None]:
@@ -73,9 +76,15 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
         # A health watch goes on for days, by design.
         if streaming and _service_of(method) in PUBLIC_SERVICES:
             return handler
-        return surrounded(
-            handler, lambda context: self.around(method, context, streaming=streaming)
-        )
+        if self._wrapped is None:
+            self._wrapped = {}
+        known = self._wrapped.get(method)
+        if known is None or known[0] is not handler:
+            wrapped = surrounded(
+                handler, lambda context: self.around(method, context, streaming=streaming)
+            )
+            self._wrapped[method] = known = (handler, wrapped)
+        return known[1]
 
 
 class AnswerStreamInterceptor(grpc.aio.ServerInterceptor):

@@ -9,7 +9,6 @@ import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 from grpc_reflection.v1alpha import reflection
-from opentelemetry.instrumentation.grpc import aio_server_interceptor, filters
 from opentelemetry.trace import TracerProvider
 
 from servicekit.access_tokens import AccessTokenVerifier
@@ -21,6 +20,7 @@ from servicekit.grpc_interceptors import (
     RequestContextInterceptor,
 )
 from servicekit.grpc_request_format import RequestFormatInterceptor
+from servicekit.grpc_tracing import ServerTracing
 from servicekit.settings import GrpcServerSettings
 
 _log = structlog.get_logger(__name__)
@@ -57,9 +57,7 @@ class GrpcServer:
         self.grpc = grpc.aio.server(
             interceptors=[
                 AnswerStreamInterceptor(),
-                aio_server_interceptor(
-                    tracer_provider=tracer_provider, filter_=filters.negate(filters.health_check())
-                ),
+                ServerTracing(tracer_provider),
                 RequestContextInterceptor(
                     settings.grpc_default_timeout, settings.grpc_stream_timeout
                 ),

@@ -33,6 +33,12 @@ class TelemetrySettings(EnvironmentSettings):
     trace_sample_ratio: float = Field(
         default=1.0, ge=0, le=1, description="Share of new traces that are recorded."
     )
+    trace_rate: float = Field(
+        default=10.0,
+        ge=0,
+        description="New traces recorded a second at most, 0 for no bound: an idle service records "
+        "each, a busy one does not spend itself on them. A caller's own decision goes before both.",
+    )
     metrics_address: str = Field(
         default="0.0.0.0:9090",
         description="host:port of the Prometheus endpoint of a gRPC service; port 0 takes any.",

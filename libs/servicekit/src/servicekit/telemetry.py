@@ -14,10 +14,11 @@ from opentelemetry.sdk.trace.export import (
     ConsoleSpanExporter,
     SpanExporter,
 )
-from opentelemetry.sdk.trace.sampling import ParentBased, TraceIdRatioBased
+from opentelemetry.sdk.trace.sampling import ParentBased
 from opentelemetry.trace import SpanContext
 
 from servicekit.settings import TelemetrySettings
+from servicekit.trace_sampling import NewTraceSampler
 
 _log = structlog.get_logger(__name__)
 _EXPORT_DELAY_MS = 500
@@ -30,7 +31,7 @@ def configure_tracing(service: str, settings: TelemetrySettings) -> TracerProvid
     """
     provider = TracerProvider(
         resource=Resource.create({SERVICE_NAME: service, SERVICE_INSTANCE_ID: settings.instance}),
-        sampler=ParentBased(TraceIdRatioBased(settings.trace_sample_ratio)),
+        sampler=ParentBased(NewTraceSampler(settings.trace_sample_ratio, settings.trace_rate)),
         shutdown_on_exit=False,
     )
     exporters: list[SpanExporter] = []

@@ -5,11 +5,12 @@ from collections.abc import Sequence
 from fastapi import APIRouter, FastAPI
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.metrics import NoOpMeterProvider
-from opentelemetry.trace import TracerProvider
+from opentelemetry.sdk.trace import TracerProvider
 
 from gateway import problems
 from gateway.api_description import DescribedApi
 from gateway.http_envelope import HttpEnvelope
+from gateway.request_tracing import SampledTracing
 
 _DESCRIPTION = """\
 Weir puts a gate in front of machine-learning models and keeps the books.
@@ -17,8 +18,6 @@ Weir puts a gate in front of machine-learning models and keeps the books.
 Get an access token from `POST /oauth2/token` with your client's id and secret, then send it as
 `Authorization: Bearer …`. Errors are `application/problem+json` (RFC 9457); `code` is stable.
 """
-# Probes come every few seconds and say nothing that their answer does not.
-_UNTRACED = "^[a-z]+://[^/]+/(health/live|health/ready|metrics)$"
 
 
 def build_app(
@@ -41,11 +40,13 @@ def build_app(
         app.include_router(router)
     problems.install(app)
     app.add_middleware(HttpEnvelope, request_timeout=request_timeout)
+    plain = app.build_middleware_stack()
     FastAPIInstrumentor.instrument_app(
         app,
         tracer_provider=tracer_provider,
         meter_provider=NoOpMeterProvider(),
-        excluded_urls=_UNTRACED,
         exclude_spans=["receive", "send"],
     )
+    traced = app.build_middleware_stack()
+    app.middleware_stack = SampledTracing(plain, traced, tracer_provider=tracer_provider)
     return app
