@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import boto3
 import pytest
 import yaml
-from moto.server import ThreadedMotoServer
 from typer.testing import CliRunner
 
 from training.__main__ import app
@@ -20,27 +17,6 @@ from training.repository import open_repository
 from training.s3_repository import S3Repository
 
 FILES = {"golden.jsonl": b"{}\n", "model.onnx": b"\x08" * 100_000, "model.yaml": b"format: 1\n"}
-
-
-@pytest.fixture(scope="module")
-def server() -> Iterator[str]:
-    running = ThreadedMotoServer(ip_address="127.0.0.1", port=0)
-    running.start()
-    host, port = running.get_host_and_port()
-    yield f"http://{host}:{port}"
-    running.stop()
-
-
-@pytest.fixture
-def bucket(server: str, monkeypatch: pytest.MonkeyPatch) -> Iterator[Any]:
-    monkeypatch.setenv("AWS_ENDPOINT_URL", server)
-    for variable in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
-        monkeypatch.setenv(variable, "test")
-    monkeypatch.setenv("AWS_DEFAULT_REGION", "us-east-1")
-    made = boto3.resource("s3").create_bucket(Bucket="models")
-    yield made
-    made.objects.delete()
-    made.delete()
 
 
 @pytest.fixture

@@ -17,6 +17,7 @@ from training.domain import (
 from training.fit_command import fit_command
 from training.package_command import build_command, package_command
 from training.prepare_command import prepare_command, recipe_command
+from training.register_command import register_command
 from training.stages_command import (
     models_command,
     promote_command,
@@ -42,6 +43,7 @@ app.command("prepare")(prepare_command)
 app.command("fit")(fit_command)
 app.command("package")(package_command)
 app.command("build")(build_command)
+app.command("register")(register_command)
 app.command("promote")(promote_command)
 app.command("rollback")(rollback_command)
 app.command("stages")(stages_command)

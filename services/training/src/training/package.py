@@ -27,16 +27,21 @@ NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,31}")
 
 
+def check_name(name: str, version: str) -> None:
+    """Raise InputError for a name or version that is not one."""
+    if not NAME.fullmatch(name):
+        raise InputError(f"name {name!r}: must be lower-case letters, digits, '-' and '_'")
+    if not VERSION.fullmatch(version):
+        raise InputError(f"version {version!r}: must be letters, digits, '.', '-' and '_'")
+
+
 def check_target(root: Path, name: str, version: str) -> Path:
     """Return the directory that a new package would have.
 
     Raises InputError for a name or version that is not one, and when the version exists: a
     version is immutable, because records and references point at it.
     """
-    if not NAME.fullmatch(name):
-        raise InputError(f"name {name!r}: must be lower-case letters, digits, '-' and '_'")
-    if not VERSION.fullmatch(version):
-        raise InputError(f"version {version!r}: must be letters, digits, '.', '-' and '_'")
+    check_name(name, version)
     target = root / name / version
     if target.exists():
         raise InputError(f"{target} exists, and a version is immutable: choose another --version")
@@ -48,7 +53,8 @@ def manifest(
     name: str,
     version: str,
     labels: tuple[str, ...],
-    max_tokens: int,
+    inputs: Mapping[str, Any],
+    serving: Mapping[str, Any],
     metrics: Mapping[str, Mapping[str, Any]],
     data: list[dict[str, Any]],
     base_model: str,
@@ -56,16 +62,21 @@ def manifest(
     licence: str,
     created_at: datetime,
     training: Mapping[str, Any],
+    registered: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """The content of ``model.yaml``, without the digests, which ``write_package`` adds."""
+    """The content of ``model.yaml``, without the digests, which ``write_files`` adds.
+
+    ``serving`` has the keys that say how the graph is to be run, ``registered`` what the version
+    was compared with.
+    """
     return {
         "format": FORMAT,
         "name": name,
         "version": version,
         "task": "text-classification",
         "labels": list(labels),
-        "inputs": {"kind": "text", "max_characters": MAX_CHARACTERS, "max_tokens": max_tokens},
-        "golden_tolerance": GOLDEN_TOLERANCE,
+        "inputs": dict(inputs),
+        **serving,
         "files": {},
         "metrics": {set_name: dict(scores) for set_name, scores in metrics.items()},
         "data": data,
@@ -73,8 +84,20 @@ def manifest(
         "base_model_sha256": base_model_sha256,
         "licence": licence,
         "created_at": created_at.strftime("%Y-%m-%dT%H:%M:%SZ"),
+        **({"registered": dict(registered)} if registered else {}),
         "training": dict(training),
     }
+
+
+def write_files(
+    directory: Path, model: Path, texts: Mapping[str, str], described: Mapping[str, Any]
+) -> None:
+    """Fill a package's directory; ``texts`` holds the files besides graph and manifest by name."""
+    shutil.copyfile(model, directory / "model.onnx")
+    for file, content in texts.items():
+        (directory / file).write_text(content, encoding="utf-8", newline="\n")
+    sealed = {file: file_sha256(directory / file) for file in SEALED}
+    _write_yaml(directory / "model.yaml", {**described, "files": sealed})
 
 
 def write_package(
@@ -93,11 +116,7 @@ def write_package(
     target.parent.mkdir(parents=True, exist_ok=True)
     stage = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
     try:
-        shutil.copyfile(model, stage / "model.onnx")
-        for file, content in texts.items():
-            (stage / file).write_text(content, encoding="utf-8", newline="\n")
-        sealed = {file: file_sha256(stage / file) for file in SEALED}
-        _write_yaml(stage / "model.yaml", {**described, "files": sealed})
+        write_files(stage, model, texts, described)
         # mkdtemp lets nobody else in, and a server runs as somebody else.
         stage.chmod(0o755)
         try:

@@ -28,7 +28,13 @@ from training.golden import golden_text
 from training.model_card import model_card
 from training.onnx_classifier import OnnxClassifier
 from training.onnx_export import export_onnx
-from training.package import GOLDEN_TOLERANCE, check_target, manifest, write_package
+from training.package import (
+    GOLDEN_TOLERANCE,
+    MAX_CHARACTERS,
+    check_target,
+    manifest,
+    write_package,
+)
 from training.quantise import fuse, quantise
 from training.reference import reference_text
 from training.text_classifier import load_classifier
@@ -108,7 +114,12 @@ def make_package(
         name=target.name,
         version=target.version,
         labels=record.labels,
-        max_tokens=record.recipe.model.max_tokens,
+        inputs={
+            "kind": "text",
+            "max_characters": MAX_CHARACTERS,
+            "max_tokens": record.recipe.model.max_tokens,
+        },
+        serving={"golden_tolerance": GOLDEN_TOLERANCE},
         metrics=metrics,
         data=[asdict(of) for of in (*record.data, *map(DataRecord.of, dev))],
         base_model=record.base_model,

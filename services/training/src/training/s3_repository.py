@@ -92,9 +92,13 @@ class S3Repository:
                 f"{self.location(name, version)} exists, and a version is immutable: "
                 "choose another --version"
             )
-        with tempfile.TemporaryDirectory(prefix="weir-package-") as stage:
-            yield Path(stage)
-            self._upload(Path(stage), name, version)
+        try:
+            with tempfile.TemporaryDirectory(prefix="weir-package-") as stage:
+                yield Path(stage)
+                self._upload(Path(stage), name, version)
+        except OSError as exc:
+            where = self.location(name, version)
+            raise StorageError(f"{where}: cannot be written ({exc.strerror or exc})") from exc
 
     @contextmanager
     def package(self, name: str, version: str) -> Iterator[Path]:

@@ -1,0 +1,75 @@
+"""``weir-train register``: an exported model becomes an immutable package of a repository."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from training.package import check_name
+from training.repository import open_repository
+from training.stages import sign
+from training.stages_command import DEFAULT_REPOSITORY, By, Location, Reason
+from training.terminal import terminal_progress
+
+Name = Annotated[str, typer.Option(help="The model's name, as callers will ask for it.")]
+Version = Annotated[str, typer.Option(help="A version that does not exist: it is immutable.")]
+Margin = Annotated[
+    float,
+    typer.Option(
+        min=0, max=100, help="Points of accuracy that it may be below the version in production."
+    ),
+]
+Unscored = Annotated[
+    str | None,
+    typer.Option(
+        metavar="WHY",
+        help="Register although the version in production cannot be asked; kept in the package.",
+    ),
+]
+
+
+def register_command(
+    run: Annotated[Path, typer.Argument(help="A directory that fit wrote and export filled.")],
+    dev: Annotated[
+        Path,
+        typer.Option(
+            help="Rows never trained on, for comparison and reference: file or prepared data."
+        ),
+    ],
+    name: Name,
+    version: Version,
+    repository: Location = DEFAULT_REPOSITORY,
+    margin: Margin = 0.5,
+    unscored: Unscored = None,
+    by: By = None,
+    reason: Reason = None,
+) -> None:
+    """Write the package of an exported model, if it earns its place.
+
+    weir-train register .weir/run --dev .weir/data --name sentiment --version 2
+
+    Refused, with exit code 1 and nothing visible: a model that failed its parity or other checks of
+    export, a package that does not give its own golden answers, and a model that is worse than the
+    version in production by more than the margin. Both are asked the same rows for that. A model's
+    first version takes all traffic; a later one none, until it is promoted.
+    """
+    check_name(name, version)
+    opened = open_repository(repository)
+    progress = terminal_progress()
+    # Imported late: a typing error should not wait for onnxruntime.
+    from training.register import Candidate, register
+
+    now = datetime.now(UTC)
+    location = register(
+        run,
+        dev,
+        opened,
+        Candidate(name, version, margin, unscored),
+        sign(by, reason, now),
+        now,
+        progress.say,
+    )
+    progress.say(f"wrote {location}")
