@@ -1,5 +1,6 @@
 """Between the inference contract and the domain."""
 
+import time
 from collections.abc import Mapping
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -49,8 +50,13 @@ _KEEPING = {
 _CLAIMED = {"encrypted": InputKeeping.ENCRYPTED, "plain": InputKeeping.PLAIN}
 
 
-def to_item(item: pb.PredictItem, principal: Principal, request_id: str) -> Item:
+def to_item(
+    item: pb.PredictItem, principal: Principal, request_id: str, deadline: float | None = None
+) -> Item:
     """One item with the identity that its prediction is recorded under.
+
+    Args:
+        deadline: the call's, by `time.monotonic`; the item may have an earlier one.
 
     Raises:
         DelegationDenied: it states a caller or a keeping that the token may not speak for.
@@ -62,9 +68,18 @@ def to_item(item: pb.PredictItem, principal: Principal, request_id: str) -> Item
         has_row=item.WhichOneof("input") == "row",
         caller=caller,
         request_id=item.request_id or request_id,
+        deadline=_deadline(item, deadline),
+        traceparent=item.traceparent,
         keeping=_keeping(item, principal, speaks_for_another=bool(caller.delegate_id)),
         subject=item.subject,
     )
+
+
+def _deadline(item: pb.PredictItem, of_call: float | None) -> float | None:
+    if not item.HasField("timeout"):
+        return of_call
+    own = time.monotonic() + item.timeout.seconds + item.timeout.nanos / 1e9
+    return own if of_call is None else min(own, of_call)
 
 
 def _keeping(item: pb.PredictItem, principal: Principal, *, speaks_for_another: bool) -> Keeping:
@@ -114,6 +129,8 @@ def from_outcome(outcome: Outcome) -> pb.ItemOutcome:
     if isinstance(outcome, Prediction):
         return pb.ItemOutcome(prediction=_from_prediction(outcome))
     error = pb.ItemError(reason=_REASONS[outcome.fault], message=outcome.message)
+    if outcome.retry_after:
+        error.retry_after.FromNanoseconds(int(outcome.retry_after * 1e9))
     return pb.ItemOutcome(error=error)
 
 
@@ -133,6 +150,7 @@ def _from_prediction(prediction: Prediction) -> pb.Prediction:
         inference_ms=prediction.scored.milliseconds,
         predicted_at=predicted_at,
         unlogged=prediction.unlogged,
+        cached=prediction.scored.cached,
     )
 
 

@@ -9,7 +9,14 @@ from uuid import UUID
 import numpy as np
 import numpy.typing as npt
 
-from servicekit.errors import Exhausted, InvalidInput, NotFound, PermissionDenied, Unavailable
+from servicekit.errors import (
+    DeadlineExceeded,
+    Exhausted,
+    InvalidInput,
+    NotFound,
+    PermissionDenied,
+    Unavailable,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +131,8 @@ class Scored:
     """Time in the model."""
     outputs: Tensors | None = None
     """What a model of tensors gave, one row; None for a text."""
+    cached: bool = False
+    """The model was not run: the same version had answered the same input before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,8 +150,6 @@ class Prediction:
     unlogged: bool = False
     shadow: bool = False
     """Answered by a version that takes no traffic; nobody saw it."""
-    cached: bool = False
-    """The model was not run: the same version had answered the same input before."""
 
 
 Outcome = Prediction | Rejection
@@ -188,6 +195,12 @@ class QueueFull(Exhausted):
     """More is under way than this replica takes on."""
 
     reason = "QUEUE_FULL"
+
+
+class OutOfTime(DeadlineExceeded):
+    """None of the items would be answered while somebody waits for it."""
+
+    reason = "DEADLINE_EXCEEDED"
 
 
 class KeepingInvalid(InvalidInput):
