@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from opentelemetry.sdk.trace import TracerProvider
 
 from gateway.access import BearerAccess
-from gateway.app import build_app
+from gateway.app import DirectRouting, build_app
 from gateway.audit_trail import AuditTrail
 from gateway.client_registry import load_clients, load_pepper
 from gateway.coalescer import Bounds
@@ -28,7 +28,7 @@ from gateway.model_routes import model_routes
 from gateway.oauth_routes import oauth_routes
 from gateway.operations_routes import operations_routes
 from gateway.prediction_log_client import PredictionLogClient
-from gateway.prediction_routes import prediction_routes
+from gateway.prediction_routes import PredictionRoutes
 from gateway.predictor import Predictor
 from gateway.privacy_client import PrivacyClient
 from gateway.privacy_routes import privacy_routes
@@ -138,15 +138,15 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
             timeout=settings.health_timeout,
             lifetime=settings.health_cache_seconds,
         )
+        predictions = PredictionRoutes(
+            Predictor(inference, catalogue, meter),
+            default_model=settings.default_model,
+            max_body_bytes=settings.max_body_bytes,
+            max_batch=settings.max_batch,
+        )
         app = build_app(
             [
-                prediction_routes(
-                    access,
-                    Predictor(inference, catalogue, meter),
-                    default_model=settings.default_model,
-                    max_body_bytes=settings.max_body_bytes,
-                    max_batch=settings.max_batch,
-                ),
+                predictions.described(access),
                 model_routes(access, inference, catalogue),
                 export_routes(
                     access,
@@ -168,6 +168,7 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
                 operations_routes(health),
                 docs_routes(),
             ],
+            direct=DirectRouting(predictions.direct, access),
             request_timeout=settings.request_timeout,
             tracer_provider=tracer_provider,
         )
