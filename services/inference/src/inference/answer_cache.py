@@ -124,6 +124,8 @@ def _as_cached(answer: Answer | None) -> Scored | None:
 def _digest(item: Item) -> bytes:
     if item.text is not None:
         return hashlib.sha256(b"text\0" + item.text.encode(errors="surrogatepass")).digest()
+    if item.row is not None:
+        return hashlib.sha256(b"row\0" + repr(sorted(item.row.items())).encode()).digest()
     digest = hashlib.sha256(b"tensors\0")
     for name, tensor in sorted((item.tensors or {}).items()):
         head = f"{name}\0{tensor.dtype.str}\0{tensor.shape}\0"

@@ -9,6 +9,7 @@ from inference.domain import (
     Caller,
     DelegationDenied,
     Fault,
+    FeatureValue,
     InputKeeping,
     Item,
     Keeping,
@@ -65,7 +66,7 @@ def to_item(
     caller = _caller(item, principal)
     return Item(
         text=item.text if item.WhichOneof("input") == "text" else None,
-        has_row=item.WhichOneof("input") == "row",
+        row=_features(item.row) if item.WhichOneof("input") == "row" else None,
         caller=caller,
         request_id=item.request_id or request_id,
         deadline=_deadline(item, deadline),
@@ -80,6 +81,15 @@ def _deadline(item: pb.PredictItem, of_call: float | None) -> float | None:
         return of_call
     own = time.monotonic() + item.timeout.seconds + item.timeout.nanos / 1e9
     return own if of_call is None else min(own, of_call)
+
+
+def _features(row: pb.Row) -> dict[str, FeatureValue]:
+    return {name: _feature(value) for name, value in row.features.items()}
+
+
+def _feature(value: pb.FeatureValue) -> FeatureValue:
+    kind = value.WhichOneof("kind")
+    return None if kind is None else getattr(value, kind)
 
 
 def _keeping(item: pb.PredictItem, principal: Principal, *, speaks_for_another: bool) -> Keeping:

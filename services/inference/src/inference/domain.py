@@ -52,17 +52,21 @@ class Keeping:
 
 
 Tensors = Mapping[str, npt.NDArray[np.generic]]
-"""By name; the first axis counts rows."""
+"""By name; the first axis counts rows. BYTES are arrays of Python's `bytes`."""
+
+
+FeatureValue = float | str | bool | None
+"""Of a row of a table; None where it is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One input of a call: a text, or one row of tensors. Both are None when there is none."""
+    """One input of a call: a text, one row of tensors, or of a table; None is what it is not."""
 
     text: str | None
     caller: Caller
     request_id: str
-    has_row: bool = False
+    row: Mapping[str, FeatureValue] | None = field(default=None, repr=False)
     tensors: Tensors | None = field(default=None, repr=False)
     deadline: float | None = None
     """When nobody waits for the answer any more, by `time.monotonic`; None for never."""

@@ -137,7 +137,7 @@ class Predictor:
         if isinstance(answer, Rejection):
             REJECTIONS.labels(answer.fault.name).inc()
             return answer
-        label = max(answer.probabilities, key=answer.probabilities.__getitem__)
+        label = max(answer.probabilities, key=answer.probabilities.__getitem__, default="")
         prediction_id = self._new_id()
         return Prediction(
             prediction_id=prediction_id,
@@ -147,7 +147,7 @@ class Predictor:
             item=item,
             scored=answer,
             label=label,
-            confidence=answer.probabilities[label],
+            confidence=answer.probabilities.get(label, 0.0),
         )
 
     def _show(self, items: Sequence[Item], outcomes: Sequence[Outcome], started: int) -> None:
