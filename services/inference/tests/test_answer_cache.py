@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from inference.answer_cache import Answer, AnswerCache, Work
-from inference.domain import Caller, Fault, Item, Rejection, Scored, TextFacts
+from inference.domain import Caller, Fault, FeatureValue, Item, Rejection, Scored, TextFacts
 
 from .simulated import FakeModel, item
 
@@ -147,3 +147,13 @@ async def test_tensors_are_equal_where_names_types_shapes_and_values_are(model: 
     work = [(model, Item(None, Caller("acme", "c"), "r", tensors=row)) for row in rows]
     answers = await AnswerCache(Runs(), 10).run(work)
     assert cached(answers) == [False, True, False, False, False, False, False, True]
+
+
+async def test_rows_of_a_table_are_told_apart(model: FakeModel) -> None:
+    runs = Runs()
+    cache = AnswerCache(runs, 10)
+    rows: list[dict[str, FeatureValue]] = [{"a": 1.0}, {"a": True}, {"a": "1.0"}, {"b": 1.0}, {}]
+    work = [(model, Item(None, Caller("acme", "c"), "r", row=row)) for row in rows]
+    await cache.run(work)
+    await cache.run(work[:1])
+    assert len(runs.texts) == len(rows)
