@@ -8,13 +8,14 @@ from typing import Any
 
 import httpx
 
-from inference.admission import Limits
-from inference.answer_cache import AnswerCache
 from inference.cpu_limit import available_cores
 from inference.deployments import Deployments
 from inference.grpc_api import SCOPES, SERVICE, InferenceServicer
-from inference.item_spans import ItemSpans
+from inference.model_control import ModelControl
 from inference.model_repository import ModelRepository
+from inference.oip_grpc_api import OIP_SCOPES, OIP_SERVICE, OipServicer
+from inference.oip_inference import OipInference
+from inference.oip_statistics import OipStatistics
 from inference.predictor import Predictor
 from inference.readiness import Readiness
 from inference.recorder import Recorder
@@ -32,6 +33,7 @@ from servicekit.redis_client import open_redis
 from servicekit.startup import describe_settings, run_service
 from servicekit.telemetry import configure_tracing, serve_metrics
 from weir.inference.v1 import inference_pb2_grpc
+from weir.oip.v2 import open_inference_pb2_grpc
 
 _STREAM_INTERVAL = 1.0
 
@@ -63,29 +65,22 @@ async def serve(settings: Settings) -> None:
     threads = settings.model_threads or available_cores()
     async with httpx.AsyncClient(timeout=2.0) as http:
         with (
-            ThreadPoolExecutor(1, thread_name_prefix="sealer") as sealer,
+            ThreadPoolExecutor(threads, thread_name_prefix="model") as executor,
             ThreadPoolExecutor(1, thread_name_prefix="loader") as loader,
         ):
-            limits = Limits(
-                settings.max_waiting_items,
-                settings.max_waiting_seconds,
-                short_queue=settings.max_items_per_call,
-            )
-            scheduler = Scheduler(threads, limits)
-            cache_items = settings.answer_cache_items
             recorder = Recorder(
                 publisher,
                 settings.predictions_stream,
                 settings.when_unlogged,
-                InputSealer(sealing_key, sealer) if sealing_key else None,
+                InputSealer(sealing_key, executor) if sealing_key else None,
             )
             predictor = Predictor(
                 repository,
                 recorder,
-                AnswerCache(scheduler, cache_items) if cache_items else scheduler,
+                Scheduler(executor),
                 new_id,
                 max_items_per_call=settings.max_items_per_call,
-                spans=ItemSpans(tracer_provider),
+                max_waiting_items=settings.max_waiting_items,
             )
             server = GrpcServer(
                 settings,
@@ -94,7 +89,7 @@ async def serve(settings: Settings) -> None:
                     issuer=settings.issuer,
                     audience=settings.audience,
                 ),
-                scopes=SCOPES,
+                scopes={**SCOPES, **OIP_SCOPES},
                 tracer_provider=tracer_provider,
             )
             servicer = InferenceServicer(predictor, repository)
@@ -118,12 +113,23 @@ async def serve(settings: Settings) -> None:
                 deployments.note()
                 await readiness.tell()
 
-            watch = RepositoryWatch(
-                settings.model_repository, repository, loader, settled, scheduler.warm_up
+            watch = RepositoryWatch(settings.model_repository, repository, loader, settled)
+            statistics = OipStatistics()
+            oip = OipServicer(
+                OipInference(
+                    predictor, repository, statistics, most_rows=settings.max_items_per_call
+                ),
+                repository,
+                ModelControl(repository, watch, settings.model_control),
+                statistics,
+                is_ready=lambda: readiness.predicts,
+                answer_timeout=settings.grpc_default_timeout,
             )
+            open_inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(oip, server.grpc)
+            server.expose(OIP_SERVICE)
             serve_metrics(settings.metrics_address)
             await watch.look()
-            async with scheduler, server:
+            async with server:
                 await readiness.tell()
                 await run_until_stopped(
                     every(
