@@ -1,6 +1,5 @@
 """Who may pass a route: the bearer token, its scope, and the client behind it."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -51,14 +50,7 @@ class BearerAccess(SecurityBase):
         self.scheme_name = "client_credentials"
 
     async def __call__(self, request: Request, needed: SecurityScopes) -> Caller:
-        """The caller of this request (FastAPI's own hook)."""
-        return await self.caller(request, needed.scopes)
-
-    async def caller(self, request: Request, needed: Sequence[str]) -> Caller:
         """The caller of this request.
-
-        Args:
-            needed: the scopes that the route needs.
 
         Raises:
             TokenMissing: there is no bearer token.
@@ -76,6 +68,6 @@ class BearerAccess(SecurityBase):
         # What was taken from the client after the token was issued is gone at once.
         caller = Caller(client, principal.scopes & client.scopes)
         request.state.caller = caller
-        for scope in needed:
+        for scope in needed.scopes:
             caller.need(scope)
         return caller

@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from functools import cache
 
 import structlog
 from opentelemetry import trace
@@ -116,9 +115,8 @@ def _observe(scope: Scope, status: int, seconds: float) -> None:
     # The template, never the path: paths are the callers' own words.
     route = getattr(scope.get("route"), "path", "(none)")
     method = scope["method"] if scope["method"] in _METHODS else "(other)"
-    count, times = _series(method, route, status)
-    count.inc()
-    times.observe(seconds)
+    REQUESTS.labels(method, route, str(status)).inc()
+    SECONDS.labels(method, route).observe(seconds)
     caller = scope.get("state", {}).get("caller")
     write = _log.debug if route in _PROBES and status < 400 else _log.info
     write(
@@ -130,9 +128,3 @@ def _observe(scope: Scope, status: int, seconds: float) -> None:
         client_id=caller.client_id if caller else "",
         tenant=caller.tenant if caller else "",
     )
-
-
-@cache
-def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
-    """The two children for such a request; looking them up anew costs more than counting."""
-    return REQUESTS.labels(method, route, str(status)), SECONDS.labels(method, route)
