@@ -65,6 +65,13 @@ def test_prediction_without_a_model_is_refused() -> None:
         to_prediction(event(events_pb2.PredictionRecorded(predicted_at=FINE.predicted_at)))
 
 
+def test_prediction_of_a_model_that_does_not_classify_is_not_watched() -> None:
+    unlabelled = events_pb2.PredictionRecorded()
+    unlabelled.CopyFrom(FINE)
+    unlabelled.ClearField("label")
+    assert to_prediction(event(unlabelled)) is None
+
+
 def test_label_without_end_is_refused() -> None:
     with pytest.raises(EventInvalid, match="label"):
         to_prediction(event(FINE, label="x" * 101))

@@ -11,6 +11,7 @@ from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from opentelemetry.sdk.trace import TracerProvider
 from redis.asyncio import Redis
 
+from inference.admission import Limits
 from inference.grpc_api import SCOPES, SERVICE, InferenceServicer
 from inference.model_repository import ModelRepository, load_repository
 from inference.predictor import Predictor
@@ -76,16 +77,17 @@ def sealing_key() -> X25519PublicKey | None:
 async def predictor(
     repository: ModelRepository, redis: Redis, sealing_key: X25519PublicKey | None
 ) -> AsyncIterator[Predictor]:
-    with ThreadPoolExecutor(2) as executor:
+    limits = Limits(items=8, seconds=1.0, short_queue=8)
+    with ThreadPoolExecutor(1) as executor:
         sealer = InputSealer(sealing_key, executor) if sealing_key else None
-        yield Predictor(
-            repository,
-            Recorder(EventPublisher(redis), STREAM, "block", sealer),
-            Scheduler(executor),
-            new_id,
-            max_items_per_call=4,
-            max_waiting_items=8,
-        )
+        async with Scheduler(2, limits) as scheduler:
+            yield Predictor(
+                repository,
+                Recorder(EventPublisher(redis), STREAM, "block", sealer),
+                scheduler,
+                new_id,
+                max_items_per_call=4,
+            )
 
 
 @pytest_asyncio.fixture

@@ -48,3 +48,26 @@ async def test_stats_are_those_of_what_was_recorded(log: Any, facts: Any, call: 
 
 async def test_stats_of_nothing_leave_out_what_cannot_be_told(call: Call) -> None:
     assert await call(pb.GetStatsRequest()) == pb.GetStatsResponse()
+
+
+async def test_what_callers_never_saw_is_counted_only_where_it_is_asked_for(
+    log: Any, facts: Any, call: Call
+) -> None:
+    made = [facts.prediction(shadow=number < 3) for number in range(10)]
+    await log.recorder().record(facts.events(*made))
+    assert (await call(pb.GetStatsRequest())).predictions == 7
+    shadow = pb.PredictionFilter(shadow=True)
+    assert (await call(pb.GetStatsRequest(filter=shadow))).predictions == 3
+
+
+async def test_predictions_without_a_label_are_kept_and_count_for_no_label(
+    log: Any, facts: Any, call: Call
+) -> None:
+    made = [facts.prediction() for _ in range(2)]
+    del made[0].probabilities["positive"], made[0].probabilities["negative"]
+    made[0].label, made[0].confidence = "", 0.0
+    await log.recorder().record(facts.events(*made))
+    found = await call(pb.GetPredictionRequest(prediction_id=made[0].prediction_id))
+    assert (found.prediction.label, dict(found.prediction.probabilities)) == ("", {})
+    stats = await call(pb.GetStatsRequest())
+    assert (stats.predictions, dict(stats.labels)) == (2, {made[1].label: 1})

@@ -12,7 +12,6 @@ CLIENT_ID = "demo"
 _SCOPES = (
     "models:predict",
     "models:read",
-    "models:manage",
     "predictions:read",
     "predictions:export",
     "predictions:write",

@@ -20,13 +20,17 @@ class EventInvalid(ValueError):
     """An event makes no sense; the message is one of a few codes."""
 
 
-def to_prediction(event: Event) -> PredictionFacts:
-    """What is watched of a PredictionRecorded.
+def to_prediction(event: Event) -> PredictionFacts | None:
+    """What is watched of a PredictionRecorded; None if its model does not classify.
 
     Raises:
         EventInvalid: it is none, or its numbers cannot be true.
     """
     recorded = _parse(event, events_pb2.PredictionRecorded())
+    about = _model_version(recorded.model, recorded.model_version)
+    predicted_at = _predicted_at(recorded)
+    if not recorded.label and not recorded.probabilities:
+        return None
     facts = recorded.input
     text_tokens = facts.tokens - facts.special_tokens
     if text_tokens < 0 or facts.unknown_tokens > text_tokens:
@@ -34,8 +38,8 @@ def to_prediction(event: Event) -> PredictionFacts:
     if not math.isfinite(recorded.confidence) or not 0 <= recorded.confidence <= 1:
         raise EventInvalid("confidence")
     return PredictionFacts(
-        about=_model_version(recorded.model, recorded.model_version),
-        predicted_at=_predicted_at(recorded),
+        about=about,
+        predicted_at=predicted_at,
         input_tokens=facts.tokens,
         text_tokens=text_tokens,
         unknown_tokens=facts.unknown_tokens,

@@ -1,5 +1,6 @@
 """Who may pass a route: the bearer token, its scope, and the client behind it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fastapi import Request
@@ -50,7 +51,14 @@ class BearerAccess(SecurityBase):
         self.scheme_name = "client_credentials"
 
     async def __call__(self, request: Request, needed: SecurityScopes) -> Caller:
+        """The caller of this request (FastAPI's own hook)."""
+        return await self.caller(request, needed.scopes)
+
+    async def caller(self, request: Request, needed: Sequence[str]) -> Caller:
         """The caller of this request.
+
+        Args:
+            needed: the scopes that the route needs.
 
         Raises:
             TokenMissing: there is no bearer token.
@@ -68,6 +76,6 @@ class BearerAccess(SecurityBase):
         # What was taken from the client after the token was issued is gone at once.
         caller = Caller(client, principal.scopes & client.scopes)
         request.state.caller = caller
-        for scope in needed.scopes:
+        for scope in needed:
             caller.need(scope)
         return caller

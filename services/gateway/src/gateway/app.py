@@ -1,6 +1,7 @@
 """The HTTP application, put together from its parts."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 from fastapi import APIRouter, FastAPI
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
@@ -8,7 +9,9 @@ from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.trace import TracerProvider
 
 from gateway import problems
+from gateway.access import BearerAccess
 from gateway.api_description import DescribedApi
+from gateway.direct_routes import DirectRoute, DirectRoutes
 from gateway.http_envelope import HttpEnvelope
 from gateway.request_tracing import SampledTracing
 
@@ -20,12 +23,25 @@ Get an access token from `POST /oauth2/token` with your client's id and secret, 
 """
 
 
+@dataclass(frozen=True, slots=True)
+class DirectRouting:
+    """What is answered before FastAPI sees it, and who may ask for it."""
+
+    routes: Sequence[DirectRoute]
+    access: BearerAccess
+
+
 def build_app(
-    routers: Sequence[APIRouter], *, request_timeout: float, tracer_provider: TracerProvider
+    routers: Sequence[APIRouter],
+    *,
+    request_timeout: float,
+    tracer_provider: TracerProvider,
+    direct: DirectRouting | None = None,
 ) -> FastAPI:
     """An application that serves the routers.
 
     Args:
+        direct: routes of the routers that do not need FastAPI to be answered.
         request_timeout: longest that a request may take, seconds.
     """
     app = DescribedApi(
@@ -39,6 +55,8 @@ def build_app(
     for router in routers:
         app.include_router(router)
     problems.install(app)
+    if direct:
+        app.add_middleware(DirectRoutes, routes=direct.routes, access=direct.access)
     app.add_middleware(HttpEnvelope, request_timeout=request_timeout)
     plain = app.build_middleware_stack()
     FastAPIInstrumentor.instrument_app(

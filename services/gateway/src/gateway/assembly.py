@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from opentelemetry.sdk.trace import TracerProvider
 
 from gateway.access import BearerAccess
-from gateway.app import build_app
+from gateway.app import DirectRouting, build_app
 from gateway.audit_trail import AuditTrail
 from gateway.client_registry import load_clients, load_pepper
 from gateway.coalescer import Bounds
@@ -28,7 +28,7 @@ from gateway.model_routes import model_routes
 from gateway.oauth_routes import oauth_routes
 from gateway.operations_routes import operations_routes
 from gateway.prediction_log_client import PredictionLogClient
-from gateway.prediction_routes import prediction_routes
+from gateway.prediction_routes import PredictionRoutes
 from gateway.predictor import Predictor
 from gateway.privacy_client import PrivacyClient
 from gateway.privacy_routes import privacy_routes
@@ -40,10 +40,6 @@ from gateway.stats_client import StatsClient
 from gateway.stats_routes import stats_routes
 from gateway.token_endpoint import TokenEndpoint
 from gateway.token_issuer import ServiceToken, TokenIssuer
-from gateway.v2_client import V2Client
-from gateway.v2_inference import V2Inference
-from gateway.v2_repository_routes import v2_extension_routes, v2_repository_routes
-from gateway.v2_routes import v2_health_routes, v2_infer_routes, v2_model_routes
 from servicekit.access_tokens import AccessTokenVerifier
 from servicekit.event_stream import EventPublisher
 from servicekit.grpc_client import open_channel
@@ -129,7 +125,6 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
             ),
             longest_wait=settings.request_timeout,
         )
-        v2 = V2Client(inference_channel)
         catalogue = ModelCatalogue(inference, lifetime=settings.model_cache_seconds)
         health = HealthChecks(
             reachable=grpc_check(inference_channel),
@@ -143,24 +138,16 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
             timeout=settings.health_timeout,
             lifetime=settings.health_cache_seconds,
         )
+        predictions = PredictionRoutes(
+            Predictor(inference, catalogue, meter),
+            default_model=settings.default_model,
+            max_body_bytes=settings.max_body_bytes,
+            max_batch=settings.max_batch,
+        )
         app = build_app(
             [
-                prediction_routes(
-                    access,
-                    Predictor(inference, catalogue, meter),
-                    default_model=settings.default_model,
-                    max_body_bytes=settings.max_body_bytes,
-                    max_batch=settings.max_batch,
-                ),
+                predictions.described(access),
                 model_routes(access, inference, catalogue),
-                v2_health_routes(health),
-                v2_infer_routes(
-                    access, V2Inference(v2, meter), max_body_bytes=settings.max_body_bytes
-                ),
-                # Before the models' own: one of them has a path that could be a model's.
-                v2_extension_routes(access, v2),
-                v2_model_routes(access, v2),
-                v2_repository_routes(access, v2, audit, max_body_bytes=settings.max_body_bytes),
                 export_routes(
                     access,
                     ExportClient(log_channel, timeout=settings.export_timeout),
@@ -181,6 +168,7 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
                 operations_routes(health),
                 docs_routes(),
             ],
+            direct=DirectRouting(predictions.direct, access),
             request_timeout=settings.request_timeout,
             tracer_provider=tracer_provider,
         )

@@ -17,89 +17,127 @@ from gateway.api_answers import (
 from gateway.api_description import body_of, writing
 from gateway.api_shapes import PredictBatchBody, PredictBody
 from gateway.client_presence import ClientPresence
+from gateway.direct_routes import DirectRoute
 from gateway.inference_client import Prediction
 from gateway.predictor import Predictor
 from gateway.rate_limit_headers import rate_limit_headers
 from gateway.request_body import read_json
 from servicekit.errors import FieldViolation, InvalidInput
 
+_SCOPE = "models:predict"
 
-def prediction_routes(
-    access: BearerAccess,
-    predictor: Predictor,
-    *,
-    default_model: str,
-    max_body_bytes: int,
-    max_batch: int,
-) -> APIRouter:
+
+class PredictionRoutes:
     """The routes; handlers read their bodies themselves, after the token was checked."""
-    router = APIRouter(tags=["predictions"])
-    may_predict: Caller = Security(access, scopes=["models:predict"])
 
-    async def answer_one(request: Request, caller: Caller, model: str, label: str) -> Response:
-        body = await read_json(request, PredictBody, max_body_bytes)
-        subjects = [body.subject or ""]
-        presence = ClientPresence(request.receive)
-        answered = await predictor.predict(caller, model, [body.text], ["text"], subjects, presence)
-        content = _content(answered.predictions[0], label, body.return_probabilities)
+    def __init__(
+        self,
+        predictor: Predictor,
+        *,
+        default_model: str,
+        max_body_bytes: int,
+        max_batch: int,
+    ) -> None:
+        self._predictor = predictor
+        self._default_model = default_model
+        self._max_body_bytes = max_body_bytes
+        self._max_batch = max_batch
+
+    @property
+    def direct(self) -> list[DirectRoute]:
+        """The routes for `DirectRoutes`."""
+        return [
+            DirectRoute("/predict", _SCOPE, self._one),
+            DirectRoute("/predict/batch", _SCOPE, self._batch),
+            DirectRoute("/v1/models/{model}/predict", _SCOPE, self._one),
+            DirectRoute("/v1/models/{model}/predict/batch", _SCOPE, self._batch),
+        ]
+
+    def described(self, access: BearerAccess) -> APIRouter:
+        """The same routes for FastAPI, which describes them."""
+        router = APIRouter(tags=["predictions"])
+        may_predict: Caller = Security(access, scopes=[_SCOPE])
+
+        @router.post(
+            "/predict",
+            response_model=SentimentPrediction,
+            responses=writing(404, 429),
+            openapi_extra=body_of(PredictBody),
+            summary="Judge one text with the default model",
+        )
+        async def predict(request: Request, caller: Caller = may_predict) -> Response:
+            return await self._one(request, caller, "")
+
+        @router.post(
+            "/predict/batch",
+            response_model=SentimentPredictions,
+            responses=writing(404, 429),
+            openapi_extra=body_of(PredictBatchBody),
+            summary="Judge several texts with the default model",
+        )
+        async def predict_batch(request: Request, caller: Caller = may_predict) -> Response:
+            return await self._batch(request, caller, "")
+
+        @router.post(
+            "/v1/models/{model}/predict",
+            response_model=ModelPrediction,
+            responses=writing(404, 429),
+            openapi_extra=body_of(PredictBody),
+            summary="Predict one text",
+        )
+        async def predict_with(
+            request: Request, model: str, caller: Caller = may_predict
+        ) -> Response:
+            return await self._one(request, caller, model)
+
+        @router.post(
+            "/v1/models/{model}/predict/batch",
+            response_model=ModelPredictions,
+            responses=writing(404, 429),
+            openapi_extra=body_of(PredictBatchBody),
+            summary="Predict several texts",
+        )
+        async def predict_batch_with(
+            request: Request, model: str, caller: Caller = may_predict
+        ) -> Response:
+            return await self._batch(request, caller, model)
+
+        return router
+
+    async def _one(self, request: Request, caller: Caller, model: str) -> Response:
+        body = await read_json(request, PredictBody, self._max_body_bytes)
+        answered = await self._predictor.predict(
+            caller,
+            model or self._default_model,
+            [body.text],
+            ["text"],
+            [body.subject or ""],
+            ClientPresence(request.receive),
+        )
+        content = _content(answered.predictions[0], _label(model), body.return_probabilities)
         return _json(content, rate_limit_headers(answered.quotas))
 
-    async def answer_batch(request: Request, caller: Caller, model: str, label: str) -> Response:
-        body = await read_json(request, PredictBatchBody, max_body_bytes)
-        _check_size(body.texts, max_batch)
-        fields = [f"texts[{index}]" for index in range(len(body.texts))]
-        subjects = _subjects(body)
-        presence = ClientPresence(request.receive)
-        answered = await predictor.predict(caller, model, body.texts, fields, subjects, presence)
+    async def _batch(self, request: Request, caller: Caller, model: str) -> Response:
+        body = await read_json(request, PredictBatchBody, self._max_body_bytes)
+        _check_size(body.texts, self._max_batch)
+        answered = await self._predictor.predict(
+            caller,
+            model or self._default_model,
+            body.texts,
+            [f"texts[{index}]" for index in range(len(body.texts))],
+            _subjects(body),
+            ClientPresence(request.receive),
+        )
         predictions = [
-            _content(prediction, label, body.return_probabilities)
+            _content(prediction, _label(model), body.return_probabilities)
             for prediction in answered.predictions
         ]
         return _json({"predictions": predictions}, rate_limit_headers(answered.quotas))
 
-    @router.post(
-        "/predict",
-        response_model=SentimentPrediction,
-        responses=writing(404, 429),
-        openapi_extra=body_of(PredictBody),
-        summary="Judge one text with the default model",
-    )
-    async def predict(request: Request, caller: Caller = may_predict) -> Response:
-        return await answer_one(request, caller, default_model, "predicted_sentiment")
 
-    @router.post(
-        "/predict/batch",
-        response_model=SentimentPredictions,
-        responses=writing(404, 429),
-        openapi_extra=body_of(PredictBatchBody),
-        summary="Judge several texts with the default model",
-    )
-    async def predict_batch(request: Request, caller: Caller = may_predict) -> Response:
-        return await answer_batch(request, caller, default_model, "predicted_sentiment")
-
-    @router.post(
-        "/v1/models/{model}/predict",
-        response_model=ModelPrediction,
-        responses=writing(404, 429),
-        openapi_extra=body_of(PredictBody),
-        summary="Predict one text",
-    )
-    async def predict_with(request: Request, model: str, caller: Caller = may_predict) -> Response:
-        return await answer_one(request, caller, model, "label")
-
-    @router.post(
-        "/v1/models/{model}/predict/batch",
-        response_model=ModelPredictions,
-        responses=writing(404, 429),
-        openapi_extra=body_of(PredictBatchBody),
-        summary="Predict several texts",
-    )
-    async def predict_batch_with(
-        request: Request, model: str, caller: Caller = may_predict
-    ) -> Response:
-        return await answer_batch(request, caller, model, "label")
-
-    return router
+def _label(model: str) -> str:
+    """What the answer calls the label: the short routes, which name no model, have their own."""
+    return "label" if model else "predicted_sentiment"
 
 
 def _check_size(texts: Sequence[str], most: int) -> None:

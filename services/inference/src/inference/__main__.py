@@ -8,14 +8,13 @@ from typing import Any
 
 import httpx
 
+from inference.admission import Limits
+from inference.answer_cache import AnswerCache
 from inference.cpu_limit import available_cores
 from inference.deployments import Deployments
 from inference.grpc_api import SCOPES, SERVICE, InferenceServicer
-from inference.model_control import ModelControl
+from inference.item_spans import ItemSpans
 from inference.model_repository import ModelRepository
-from inference.oip_grpc_api import OIP_SCOPES, OIP_SERVICE, OipServicer
-from inference.oip_inference import OipInference
-from inference.oip_statistics import OipStatistics
 from inference.predictor import Predictor
 from inference.readiness import Readiness
 from inference.recorder import Recorder
@@ -33,7 +32,6 @@ from servicekit.redis_client import open_redis
 from servicekit.startup import describe_settings, run_service
 from servicekit.telemetry import configure_tracing, serve_metrics
 from weir.inference.v1 import inference_pb2_grpc
-from weir.oip.v2 import open_inference_pb2_grpc
 
 _STREAM_INTERVAL = 1.0
 
@@ -65,22 +63,29 @@ async def serve(settings: Settings) -> None:
     threads = settings.model_threads or available_cores()
     async with httpx.AsyncClient(timeout=2.0) as http:
         with (
-            ThreadPoolExecutor(threads, thread_name_prefix="model") as executor,
+            ThreadPoolExecutor(1, thread_name_prefix="sealer") as sealer,
             ThreadPoolExecutor(1, thread_name_prefix="loader") as loader,
         ):
+            limits = Limits(
+                settings.max_waiting_items,
+                settings.max_waiting_seconds,
+                short_queue=settings.max_items_per_call,
+            )
+            scheduler = Scheduler(threads, limits)
+            cache_items = settings.answer_cache_items
             recorder = Recorder(
                 publisher,
                 settings.predictions_stream,
                 settings.when_unlogged,
-                InputSealer(sealing_key, executor) if sealing_key else None,
+                InputSealer(sealing_key, sealer) if sealing_key else None,
             )
             predictor = Predictor(
                 repository,
                 recorder,
-                Scheduler(executor),
+                AnswerCache(scheduler, cache_items) if cache_items else scheduler,
                 new_id,
                 max_items_per_call=settings.max_items_per_call,
-                max_waiting_items=settings.max_waiting_items,
+                spans=ItemSpans(tracer_provider),
             )
             server = GrpcServer(
                 settings,
@@ -89,7 +94,7 @@ async def serve(settings: Settings) -> None:
                     issuer=settings.issuer,
                     audience=settings.audience,
                 ),
-                scopes={**SCOPES, **OIP_SCOPES},
+                scopes=SCOPES,
                 tracer_provider=tracer_provider,
             )
             servicer = InferenceServicer(predictor, repository)
@@ -113,23 +118,12 @@ async def serve(settings: Settings) -> None:
                 deployments.note()
                 await readiness.tell()
 
-            watch = RepositoryWatch(settings.model_repository, repository, loader, settled)
-            statistics = OipStatistics()
-            oip = OipServicer(
-                OipInference(
-                    predictor, repository, statistics, most_rows=settings.max_items_per_call
-                ),
-                repository,
-                ModelControl(repository, watch, settings.model_control),
-                statistics,
-                is_ready=lambda: readiness.predicts,
-                answer_timeout=settings.grpc_default_timeout,
+            watch = RepositoryWatch(
+                settings.model_repository, repository, loader, settled, scheduler.warm_up
             )
-            open_inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(oip, server.grpc)
-            server.expose(OIP_SERVICE)
             serve_metrics(settings.metrics_address)
             await watch.look()
-            async with server:
+            async with scheduler, server:
                 await readiness.tell()
                 await run_until_stopped(
                     every(

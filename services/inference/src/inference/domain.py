@@ -12,7 +12,6 @@ import numpy.typing as npt
 from servicekit.errors import (
     DeadlineExceeded,
     Exhausted,
-    Internal,
     InvalidInput,
     NotFound,
     PermissionDenied,
@@ -53,17 +52,21 @@ class Keeping:
 
 
 Tensors = Mapping[str, npt.NDArray[np.generic]]
-"""By name; the first axis counts rows."""
+"""By name; the first axis counts rows. BYTES are arrays of Python's `bytes`."""
+
+
+FeatureValue = float | str | bool | None
+"""Of a row of a table; None where it is missing."""
 
 
 @dataclass(frozen=True, slots=True)
 class Item:
-    """One input of a call: a text, or one row of tensors. Both are None when there is none."""
+    """One input of a call: a text, one row of tensors, or of a table; None is what it is not."""
 
     text: str | None
     caller: Caller
     request_id: str
-    has_row: bool = False
+    row: Mapping[str, FeatureValue] | None = field(default=None, repr=False)
     tensors: Tensors | None = field(default=None, repr=False)
     deadline: float | None = None
     """When nobody waits for the answer any more, by `time.monotonic`; None for never."""
@@ -132,6 +135,8 @@ class Scored:
     """Time in the model."""
     outputs: Tensors | None = None
     """What a model of tensors gave, one row; None for a text."""
+    cached: bool = False
+    """The model was not run: the same version had answered the same input before."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,8 +154,6 @@ class Prediction:
     unlogged: bool = False
     shadow: bool = False
     """Answered by a version that takes no traffic; nobody saw it."""
-    cached: bool = False
-    """The model was not run: the same version had answered the same input before."""
 
 
 Outcome = Prediction | Rejection
@@ -192,46 +195,16 @@ class TooManyItems(InvalidInput):
     reason = "TOO_MANY_ITEMS"
 
 
-class TensorsInvalid(InvalidInput):
-    """Tensors of another name, type, shape or length than the model takes."""
-
-    reason = "TENSORS_INVALID"
-
-
-class ParametersRefused(InvalidInput):
-    """A model is what its package says; a call cannot make it another."""
-
-    reason = "PARAMETERS_REFUSED"
-
-
-class RowRefused(InvalidInput):
-    """A row that cannot be predicted, of a request that is answered whole or not at all."""
-
-    reason = "ROW_REFUSED"
-
-
-class RowLate(DeadlineExceeded):
-    """A row of such a request would be answered too late."""
-
-    reason = "DEADLINE_EXCEEDED"
-
-
-class Saturated(Exhausted):
-    """More is waiting than the service takes on."""
-
-    reason = "SATURATED"
-
-
-class ModelFailed(Internal):
-    """The model failed on a row of such a request."""
-
-    reason = "MODEL_FAILED"
-
-
 class QueueFull(Exhausted):
     """More is under way than this replica takes on."""
 
     reason = "QUEUE_FULL"
+
+
+class OutOfTime(DeadlineExceeded):
+    """None of the items would be answered while somebody waits for it."""
+
+    reason = "DEADLINE_EXCEEDED"
 
 
 class KeepingInvalid(InvalidInput):

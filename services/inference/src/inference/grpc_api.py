@@ -30,7 +30,8 @@ class InferenceServicer(inference_pb2_grpc.InferenceServiceServicer):
         """Predicts each item."""
         principal = request_context.principal.get()
         request_id = request_context.request_id.get()
-        items = [to_item(item, principal, request_id) for item in request.items]
+        deadline = request_context.deadline.get()
+        items = [to_item(item, principal, request_id, deadline) for item in request.items]
         outcomes = await self._predictor.predict(request.model, request.version, items)
         return pb.PredictResponse(outcomes=map(from_outcome, outcomes))
 

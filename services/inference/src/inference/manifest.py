@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
 
 Datatype = Literal[
     "BOOL",
@@ -36,15 +36,26 @@ class TextInputs(BaseModel):
 
 
 class TensorSpec(BaseModel):
-    """A tensor that a graph takes or gives; -1 in its shape is any length."""
+    """A tensor that a graph takes or gives.
+
+    -1 in its shape is any length. The first axis counts rows: -1, or 1 where the graph takes a row
+    at a time.
+    """
 
     name: str = Field(min_length=1, max_length=100)
     datatype: Datatype
     shape: tuple[Dimension, ...] = Field(min_length=1, max_length=8)
 
+    @field_validator("shape")
+    @classmethod
+    def _begins_with_rows(cls, shape: tuple[int, ...]) -> tuple[int, ...]:
+        if shape[0] not in (-1, 1) or 0 in shape:
+            raise ValueError("the first dimension counts rows: -1 or 1; none is 0")
+        return shape
+
     @property
     def has_rows(self) -> bool:
-        """Whether the first axis counts rows, as many as there are."""
+        """Whether it takes as many rows as there are."""
         return self.shape[0] == -1
 
 

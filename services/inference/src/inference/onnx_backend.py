@@ -7,6 +7,24 @@ import numpy.typing as npt
 import onnxruntime as ort
 
 
+def open_session(path: Path) -> ort.InferenceSession:
+    """A session whose runs stay on the thread that asks for them.
+
+    Raises:
+        ValueError: the file is no graph that the runtime can run.
+    """
+    options = ort.SessionOptions()
+    options.intra_op_num_threads = 1
+    options.inter_op_num_threads = 1
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    options.log_severity_level = 3
+    try:
+        return ort.InferenceSession(str(path), options, providers=["CPUExecutionProvider"])
+    except Exception as error:
+        # The runtime's exceptions have no base class of their own.
+        raise ValueError(f"{path.name} cannot be loaded: {type(error).__name__}") from error
+
+
 class OnnxBackend:
     """A session that several threads run at once, each on its own core.
 
@@ -18,18 +36,7 @@ class OnnxBackend:
     """
 
     def __init__(self, path: Path) -> None:
-        options = ort.SessionOptions()
-        options.intra_op_num_threads = 1
-        options.inter_op_num_threads = 1
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-        options.log_severity_level = 3
-        try:
-            self._session = ort.InferenceSession(
-                str(path), options, providers=["CPUExecutionProvider"]
-            )
-        except Exception as error:
-            # The runtime's exceptions have no base class of their own.
-            raise ValueError(f"{path.name} cannot be loaded: {type(error).__name__}") from error
+        self._session = open_session(path)
         self._inputs = {entry.name for entry in self._session.get_inputs()}
         outputs = {entry.name for entry in self._session.get_outputs()}
         unknown = self._inputs - {"input_ids", "attention_mask", "token_type_ids"}

@@ -1,27 +1,32 @@
 """Decides what becomes of the items of a call: rejected, or scored, recorded and answered."""
 
 import re
-from collections.abc import Callable, Sequence
+import time
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 from uuid import UUID
 
 from prometheus_client import Counter, Gauge, Histogram
 
+from inference.answer_cache import Runner
 from inference.domain import (
     MAX_SUBJECT,
     Fault,
     Item,
     NoItems,
     Outcome,
+    OutOfTime,
     Prediction,
     QueueFull,
     Rejection,
     Scored,
+    SealingKeyMissing,
     TooManyItems,
 )
+from inference.item_spans import ItemSpans
 from inference.model_repository import ModelRepository
 from inference.runnable import RunnableModel
-from inference.scheduler import Scheduler
+from servicekit.errors import ServiceError
 from servicekit.identifiers import time_of
 
 PREDICTIONS = Counter(
@@ -30,19 +35,24 @@ PREDICTIONS = Counter(
 REJECTIONS = Counter("weir_inference_rejections_total", "Items that were rejected.", ["fault"])
 MODEL_SECONDS = Histogram(
     "weir_inference_model_seconds",
-    "Time that one item spent in the model, seconds.",
+    "Time in the model of the batch that a prediction came from, seconds.",
     ["model", "version"],
     buckets=(0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024),
 )
-UNDER_WAY = Gauge("weir_inference_items", "Items that wait or run.")
+UNDER_WAY = Gauge("weir_inference_items", "Items that wait, run or are being recorded.")
+_OF_THE_WHOLE_CALL: Mapping[Fault, type[ServiceError]] = {
+    Fault.SATURATED: QueueFull,
+    Fault.DEADLINE_EXCEEDED: OutOfTime,
+    Fault.SEALING_KEY_MISSING: SealingKeyMissing,
+}
 _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
 
 
 class PredictionRecorder(Protocol):
     """Where predictions go on record."""
 
-    def check(self, items: Sequence[Item]) -> None:
-        """Refuses items that could not be recorded."""
+    def refusal(self, item: Item) -> Rejection | None:
+        """Why its prediction could not be recorded; None if it could."""
         ...
 
     async def record(self, predictions: Sequence[Prediction]) -> Sequence[Prediction]:
@@ -54,79 +64,70 @@ class Predictor:
     """Predicts the items of calls.
 
     Args:
+        runner: answers items: the scheduler, or the cache in front of it.
         new_id: makes UUIDv7s.
+        spans: shows items in traces of their own; None where nobody traces.
     """
 
     def __init__(
         self,
         repository: ModelRepository,
         recorder: PredictionRecorder,
-        scheduler: Scheduler,
+        runner: Runner,
         new_id: Callable[[], UUID],
         *,
         max_items_per_call: int,
-        max_waiting_items: int,
+        spans: ItemSpans | None = None,
     ) -> None:
         self._repository = repository
         self._recorder = recorder
-        self._scheduler = scheduler
+        self._runner = runner
         self._new_id = new_id
         self._max_items_per_call = max_items_per_call
-        self._max_waiting_items = max_waiting_items
-        self._under_way = 0
+        self._spans = spans
 
-    async def predict(
-        self, model: str, version: str, items: Sequence[Item], *, all_or_none: bool = False
-    ) -> list[Outcome]:
+    async def predict(self, model: str, version: str, items: Sequence[Item]) -> list[Outcome]:
         """One outcome per item, in their order. The predictions among them are on record.
-
-        Args:
-            all_or_none: record nothing if one item is refused, because nobody will see the others.
 
         Raises:
             NoItems, TooManyItems, ModelUnknown: the call as a whole cannot be tried.
             ModelNotLoaded: it cannot for now.
-            SealingKeyMissing: an item has a private part that could not be recorded.
-            QueueFull: too much is under way.
+            QueueFull, OutOfTime, SealingKeyMissing: that is what keeps every single item from
+                being predicted.
             EventStreamUnavailable: nothing could be recorded, so nothing is answered.
         """
         if not items:
             raise NoItems("A call needs at least one item.")
         if len(items) > self._max_items_per_call:
             raise TooManyItems(f"A call may carry {self._max_items_per_call} items at most.")
-        self._recorder.check(items)
         models = [self._repository.select(model, version, item).model for item in items]
-        if self._under_way + len(items) > self._max_waiting_items:
-            raise QueueFull("Too many predictions are waiting.", retry_after=1.0)
-        self._occupy(len(items))
+        started = time.time_ns()
+        UNDER_WAY.inc(len(items))
         try:
             outcomes = await self._outcomes(models, items)
+            predictions = [outcome for outcome in outcomes if isinstance(outcome, Prediction)]
+            if not predictions:
+                _raise_if_hopeless(outcomes)
+                return outcomes
+            recorded = iter(await self._recorder.record(predictions))
         finally:
-            self._occupy(-len(items))
-        predictions = [outcome for outcome in outcomes if isinstance(outcome, Prediction)]
-        if not predictions or (all_or_none and len(predictions) < len(outcomes)):
-            return outcomes
-        recorded = iter(await self._recorder.record(predictions))
-        for prediction in predictions:
-            PREDICTIONS.labels(prediction.model, prediction.model_version).inc()
-        return [
+            UNDER_WAY.dec(len(items))
+        outcomes = [
             next(recorded) if isinstance(outcome, Prediction) else outcome for outcome in outcomes
         ]
-
-    def _occupy(self, items: int) -> None:
-        self._under_way += items
-        UNDER_WAY.set(self._under_way)
+        self._show(items, outcomes, started)
+        return outcomes
 
     async def _outcomes(
         self, models: Sequence[RunnableModel], items: Sequence[Item]
     ) -> list[Outcome]:
-        refusals = [_refusal(item) for item in items]
+        refusals = [_refusal(item) or self._recorder.refusal(item) for item in items]
         work = [
             (model, item)
             for model, item, refusal in zip(models, items, refusals, strict=True)
             if refusal is None
         ]
-        answers = iter(await self._scheduler.run(work))
+        answers = iter(await self._runner.run(work))
         return [
             self._outcome(model, item, refusal or next(answers))
             for model, item, refusal in zip(models, items, refusals, strict=True)
@@ -136,8 +137,7 @@ class Predictor:
         if isinstance(answer, Rejection):
             REJECTIONS.labels(answer.fault.name).inc()
             return answer
-        MODEL_SECONDS.labels(model.name, model.version).observe(answer.milliseconds / 1e3)
-        label = max(answer.probabilities, key=answer.probabilities.__getitem__)
+        label = max(answer.probabilities, key=answer.probabilities.__getitem__, default="")
         prediction_id = self._new_id()
         return Prediction(
             prediction_id=prediction_id,
@@ -147,8 +147,31 @@ class Predictor:
             item=item,
             scored=answer,
             label=label,
-            confidence=answer.probabilities[label],
+            confidence=answer.probabilities.get(label, 0.0),
         )
+
+    def _show(self, items: Sequence[Item], outcomes: Sequence[Outcome], started: int) -> None:
+        for item, outcome in zip(items, outcomes, strict=True):
+            if isinstance(outcome, Prediction):
+                PREDICTIONS.labels(outcome.model, outcome.model_version).inc()
+                if not outcome.scored.cached:
+                    MODEL_SECONDS.labels(outcome.model, outcome.model_version).observe(
+                        outcome.scored.milliseconds / 1e3
+                    )
+            if self._spans and item.traceparent:
+                self._spans.show(item, outcome, started, time.time_ns())
+
+
+def _raise_if_hopeless(outcomes: Sequence[Outcome]) -> None:
+    """A call that failed as a whole, by the service's own fault, says so with its status."""
+    rejections = [outcome for outcome in outcomes if isinstance(outcome, Rejection)]
+    faults = {rejection.fault for rejection in rejections}
+    if len(faults) > 1:
+        return
+    first = min(rejections, key=lambda rejection: rejection.retry_after)
+    error = _OF_THE_WHOLE_CALL.get(first.fault)
+    if error is not None:
+        raise error(first.message, retry_after=first.retry_after or None)
 
 
 def _refusal(item: Item) -> Rejection | None:

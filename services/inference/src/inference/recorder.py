@@ -8,7 +8,15 @@ import structlog
 from google.protobuf.timestamp_pb2 import Timestamp
 from prometheus_client import Counter
 
-from inference.domain import InputKeeping, Item, Keeping, Prediction, SealingKeyMissing
+from inference.domain import (
+    Fault,
+    InputKeeping,
+    Item,
+    Keeping,
+    Prediction,
+    Rejection,
+    SealingKeyMissing,
+)
 from inference.sealing import InputSealer
 from servicekit.event_stream import EventPublisher, EventStreamUnavailable
 from weir.events.v1 import events_pb2
@@ -21,6 +29,11 @@ UNLOGGED = Counter(
 )
 
 _NOTHING = Keeping()
+_NO_KEY = Rejection(
+    Fault.SEALING_KEY_MISSING,
+    "The prediction cannot be recorded: the service has no key to seal its input with.",
+    retry_after=10.0,
+)
 _KEEPING = {
     InputKeeping.NOTHING: keeping_pb2.INPUT_KEEPING_NOTHING,
     InputKeeping.ENCRYPTED: keeping_pb2.INPUT_KEEPING_ENCRYPTED,
@@ -49,17 +62,9 @@ class Recorder:
         self._stream = stream
         self._when_away = when_away
 
-    def check(self, items: Sequence[Item]) -> None:
-        """Refuses what could not be recorded as its tenant wants it.
-
-        Raises:
-            SealingKeyMissing: one has a private part and there is no key to seal it with.
-        """
-        if self._sealer is None and any(item.is_private for item in items):
-            raise SealingKeyMissing(
-                "The prediction cannot be recorded: the service has no key to seal its input with.",
-                retry_after=10.0,
-            )
+    def refusal(self, item: Item) -> Rejection | None:
+        """Why a prediction could not be recorded as its tenant wants it; None if it could."""
+        return _NO_KEY if self._sealer is None and item.is_private else None
 
     async def record(self, predictions: Sequence[Prediction]) -> Sequence[Prediction]:
         """Returns the predictions once all of them are on the stream.
@@ -81,7 +86,8 @@ class Recorder:
 
     async def _seal(self, predictions: Sequence[Prediction]) -> list[bytes]:
         if self._sealer is None:
-            self.check([prediction.item for prediction in predictions])
+            if any(prediction.item.is_private for prediction in predictions):
+                raise SealingKeyMissing(_NO_KEY.message, retry_after=_NO_KEY.retry_after)
             return [b""] * len(predictions)
         return await self._sealer.seal(predictions)
 
@@ -113,6 +119,7 @@ def _event(prediction: Prediction, sealed_input: bytes) -> events_pb2.Prediction
         shadow=prediction.shadow,
         keeping=None if item.keeping == _NOTHING else _keeping(item.keeping),
         sealed_input=sealed_input,
+        cached=prediction.scored.cached,
     )
 
 

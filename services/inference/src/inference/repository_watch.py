@@ -19,6 +19,7 @@ from inference.domain import ModelLoadFailed, ModelUnknown
 from inference.model_repository import ModelRepository
 from inference.package import PackageInvalid, is_unchanged
 from inference.repository_files import RepositoryUnreadable, scan
+from inference.runnable import RunnableModel
 from inference.version_loading import load_version
 from inference.watched_model import AWAITED, GONE, WatchedModel, WatchedVersion
 
@@ -48,6 +49,7 @@ class RepositoryWatch:
     Args:
         loader: runs what takes long; one thread, so that one version loads at a time.
         settled: called after each look.
+        warm_up: called with each model that was loaded, before it answers; on the loader's thread.
     """
 
     def __init__(
@@ -56,11 +58,13 @@ class RepositoryWatch:
         repository: ModelRepository,
         loader: Executor,
         settled: Callable[[], Awaitable[None]] | None = None,
+        warm_up: Callable[[RunnableModel], None] | None = None,
     ) -> None:
         self._root = root
         self._repository = repository
         self._loader = loader
         self._settled = settled
+        self._warm_up = warm_up
         self._models: dict[str, WatchedModel] = {}
         self._fault = ""
         self._told: dict[str, str] = {}
@@ -169,6 +173,8 @@ class RepositoryWatch:
         started = time.monotonic()
         try:
             loaded = await self._off_the_loop(load_version, self._root / model.name / version)
+            if self._warm_up:
+                await self._off_the_loop(self._warm_up, loaded.model)
         except PackageInvalid as error:
             watched.reason = str(error)
         except Exception as error:

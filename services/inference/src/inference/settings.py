@@ -26,19 +26,32 @@ class Settings(GrpcServerSettings, TokenSettings, EventSettings, TelemetrySettin
     )
     model_control: Literal["none", "explicit"] = Field(
         default="none",
-        description="Whether callers with the scope models:manage may load and unload models by "
+        description="Whether callers with the scope models:write may load and unload models by "
         "hand (explicit), beside what routing.yaml says, or are refused (none).",
     )
     model_threads: int | None = Field(
         default=None,
         ge=1,
-        description="Texts that run at the same time, one thread each; the CPU limit by default.",
+        description="Batches that run at the same time, one thread each; the CPU limit by default.",
     )
     max_items_per_call: int = Field(default=256, ge=1, description="Items that one call may carry.")
     max_waiting_items: int = Field(
         default=2048,
         ge=1,
-        description="Items that may be under way at once; calls beyond them are refused.",
+        description="Items that may wait at once; a tenant that has less than its equal share of "
+        "them waiting is taken beyond it.",
+    )
+    max_waiting_seconds: float = Field(
+        default=0.4,
+        gt=0,
+        description="Predicted wait beyond which new requests are refused, once more items wait "
+        "than one call may carry. What bounds the latency of what is taken under overload.",
+    )
+    answer_cache_items: int = Field(
+        default=0,
+        ge=0,
+        description="Answers that are kept for inputs that come again, about 1 KiB each; 0 keeps "
+        "none. What is answered from it is recorded like any prediction, and marked as cached.",
     )
     when_unlogged: Literal["block", "serve_unlogged"] = Field(
         default="block",

@@ -100,7 +100,7 @@ class TextClassifier:
 
     def _accepted(self, item: Item) -> str | Rejection:
         if item.text is None:
-            if item.has_row or item.tensors is not None:
+            if item.row is not None or item.tensors is not None:
                 return Rejection(Fault.INPUT_KIND, "This model takes text.")
             return Rejection(Fault.INPUT_MISSING, "The item has no input.")
         if not item.text.strip():

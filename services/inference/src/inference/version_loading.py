@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from inference.manifest import TextManifest
-from inference.package import ModelPackage, PackageInvalid, read_package
+from inference.package import ModelPackage, read_package
 from inference.runnable import RunnableModel
+from inference.tensor_model import load_tensor_model
 from inference.text_classifier import load_classifier
 
 
@@ -27,6 +28,9 @@ def load_version(directory: Path) -> LoadedVersion:
     """
     package = read_package(directory)
     manifest = package.manifest
-    if not isinstance(manifest, TextManifest):
-        raise PackageInvalid(f"{package}: models of tensors are not served")
-    return LoadedVersion(package, load_classifier(package, manifest), datetime.now(UTC))
+    model: RunnableModel
+    if isinstance(manifest, TextManifest):
+        model = load_classifier(package, manifest)
+    else:
+        model = load_tensor_model(package, manifest)
+    return LoadedVersion(package, model, datetime.now(UTC))

@@ -57,7 +57,7 @@ def prediction_records(fact: events_pb2.PredictionRecorded) -> Sequence[Predicti
     sha256 = given.sha256
     if len(sha256) != 32:
         raise PoisonEvent("input.sha256 is not 32 bytes long")
-    label = rules.text("label", fact.label, MAX_LABEL)
+    label = rules.optional_text("label", fact.label, MAX_LABEL) or ""
     if len(shares) > MAX_LABELS:
         raise PoisonEvent(f"there are more than {MAX_LABELS} probabilities")
     probabilities = {
@@ -65,7 +65,8 @@ def prediction_records(fact: events_pb2.PredictionRecorded) -> Sequence[Predicti
         rules.text("probabilities", key, MAX_LABEL): rules.share("probabilities", shares[key])
         for key in shares
     }
-    if label not in probabilities:
+    # A model that does not classify has neither.
+    if label not in probabilities and (label or probabilities):
         raise PoisonEvent("label has no probability")
     if not 0 <= inference_ms < math.inf:
         raise PoisonEvent("inference_ms is no duration")

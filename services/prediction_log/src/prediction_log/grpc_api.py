@@ -135,6 +135,9 @@ class PredictionLogServicer(predictions_pb2_grpc.PredictionLogServiceServicer):
         """Numbers over all predictions that match."""
         tenant = _tenant(request.tenant)
         matching = self._matching(tenant, request.filter)
+        if matching.shadow is None:
+            # What callers never saw is counted only where it is asked for.
+            matching = replace(matching, shadow=False)
         return to_stats(await self._statistics.over(tenant, matching))
 
     async def GetStatsSeries(

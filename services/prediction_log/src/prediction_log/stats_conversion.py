@@ -1,5 +1,6 @@
 """Questions for statistics into the log's own words, and the numbers back."""
 
+from collections.abc import Mapping
 from datetime import datetime
 
 from google.protobuf.timestamp_pb2 import Timestamp
@@ -28,7 +29,7 @@ def to_stats(stats: PredictionStats) -> predictions_pb2.GetStatsResponse:
     """Statistics as the contract has them."""
     return predictions_pb2.GetStatsResponse(
         predictions=stats.predictions,
-        labels=stats.labels,
+        labels=_named(stats.labels),
         mean_confidence=stats.mean_confidence,
         inference_ms_p50=stats.inference_ms_p50,
         inference_ms_p95=stats.inference_ms_p95,
@@ -80,7 +81,7 @@ def _to_bucket(line: Line, tally: Tally) -> predictions_pb2.BucketStats:
         model=line.model,
         model_version=line.model_version,
         predictions=stats.predictions,
-        labels=stats.labels,
+        labels=_named(stats.labels),
         mean_confidence=stats.mean_confidence,
         confidence_p05=tally.confidence(0.05),
         confidence_p50=tally.confidence(0.5),
@@ -91,6 +92,11 @@ def _to_bucket(line: Line, tally: Tally) -> predictions_pb2.BucketStats:
         correct=stats.correct,
         accuracy=stats.accuracy,
     )
+
+
+def _named(labels: Mapping[str, int]) -> dict[str, int]:
+    """Without what models that do not classify have answered."""
+    return {label: predictions for label, predictions in labels.items() if label}
 
 
 def _timestamp(moment: datetime) -> Timestamp:
