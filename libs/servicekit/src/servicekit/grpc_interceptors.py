@@ -43,6 +43,9 @@ PUBLIC_SERVICES = frozenset(
     }
 )
 
+ANYBODY = ""
+"""In place of a method's scope: it needs no token, and says nothing worth one."""
+
 CALLS = Counter("weir_grpc_server_calls_total", "Finished gRPC calls.", ["method", "code"])
 SECONDS = Histogram(
     "weir_grpc_server_seconds",
@@ -196,7 +199,7 @@ class AuthInterceptor(CallInterceptor):
     """Lets a call pass when its bearer token is valid and holds the method's scope.
 
     Denies by default: a method that `scopes` does not name is only open if it belongs to a service
-    in `PUBLIC_SERVICES`.
+    in `PUBLIC_SERVICES`. One that it names with `ANYBODY` is open.
     """
 
     def __init__(self, verifier: AccessTokenVerifier, scopes: Mapping[str, str]) -> None:
@@ -208,7 +211,7 @@ class AuthInterceptor(CallInterceptor):
         self, method: str, context: Context, *, streaming: bool
     ) -> AsyncIterator[None]:
         """Sets the principal that the servicer sees."""
-        if _service_of(method) not in PUBLIC_SERVICES:
+        if _service_of(method) not in PUBLIC_SERVICES and self._scopes.get(method) != ANYBODY:
             request_context.principal.set(await self._caller(method, context))
         yield
 

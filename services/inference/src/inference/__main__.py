@@ -14,7 +14,11 @@ from inference.cpu_limit import available_cores
 from inference.deployments import Deployments
 from inference.grpc_api import SCOPES, SERVICE, InferenceServicer
 from inference.item_spans import ItemSpans
+from inference.model_control import ModelControl
 from inference.model_repository import ModelRepository
+from inference.oip_grpc_api import OIP_SCOPES, OIP_SERVICE, OipServicer
+from inference.oip_inference import OipInference
+from inference.oip_statistics import OipStatistics
 from inference.predictor import Predictor
 from inference.readiness import Readiness
 from inference.recorder import Recorder
@@ -32,6 +36,7 @@ from servicekit.redis_client import open_redis
 from servicekit.startup import describe_settings, run_service
 from servicekit.telemetry import configure_tracing, serve_metrics
 from weir.inference.v1 import inference_pb2_grpc
+from weir.oip.v2 import open_inference_pb2_grpc
 
 _STREAM_INTERVAL = 1.0
 
@@ -94,7 +99,7 @@ async def serve(settings: Settings) -> None:
                     issuer=settings.issuer,
                     audience=settings.audience,
                 ),
-                scopes=SCOPES,
+                scopes={**SCOPES, **OIP_SCOPES},
                 tracer_provider=tracer_provider,
             )
             servicer = InferenceServicer(predictor, repository)
@@ -121,6 +126,19 @@ async def serve(settings: Settings) -> None:
             watch = RepositoryWatch(
                 settings.model_repository, repository, loader, settled, scheduler.warm_up
             )
+            statistics = OipStatistics()
+            oip = OipServicer(
+                OipInference(
+                    predictor, repository, statistics, most_rows=settings.max_items_per_call
+                ),
+                repository,
+                ModelControl(repository, watch, settings.model_control),
+                statistics,
+                is_ready=lambda: readiness.predicts,
+                answer_timeout=settings.grpc_default_timeout,
+            )
+            open_inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(oip, server.grpc)
+            server.expose(OIP_SERVICE)
             serve_metrics(settings.metrics_address)
             await watch.look()
             async with scheduler, server:

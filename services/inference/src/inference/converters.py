@@ -1,30 +1,14 @@
 """Between the inference contract and the domain."""
 
 import time
-from collections.abc import Mapping
 
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from inference.domain import (
-    Caller,
-    DelegationDenied,
-    Fault,
-    FeatureValue,
-    InputKeeping,
-    Item,
-    Keeping,
-    KeepingInvalid,
-    Outcome,
-    Prediction,
-)
+from inference.delegation import speaker_of
+from inference.domain import Fault, FeatureValue, Item, Outcome, Prediction
 from inference.model_repository import ModelStatus, VersionState
 from servicekit.request_context import Principal
 from weir.inference.v1 import inference_pb2 as pb
-from weir.predictions.v1 import keeping_pb2
-
-DELEGATION_SCOPE = "delegate"
-MAX_RETENTION_CLASS = 32
-"""Characters; the log takes no longer name."""
 
 _REASONS = {
     Fault.INPUT_MISSING: pb.ITEM_ERROR_REASON_INPUT_MISSING,
@@ -44,11 +28,6 @@ _STATES = {
     VersionState.READY: pb.MODEL_VERSION_STATE_READY,
     VersionState.UNAVAILABLE: pb.MODEL_VERSION_STATE_UNAVAILABLE,
 }
-_KEEPING = {
-    keeping_pb2.INPUT_KEEPING_ENCRYPTED: InputKeeping.ENCRYPTED,
-    keeping_pb2.INPUT_KEEPING_PLAIN: InputKeeping.PLAIN,
-}
-_CLAIMED = {"encrypted": InputKeeping.ENCRYPTED, "plain": InputKeeping.PLAIN}
 
 
 def to_item(
@@ -63,15 +42,15 @@ def to_item(
         DelegationDenied: it states a caller or a keeping that the token may not speak for.
         KeepingInvalid: the keeping that it states is none.
     """
-    caller = _caller(item, principal)
+    speaker = speaker_of(item, principal)
     return Item(
         text=item.text if item.WhichOneof("input") == "text" else None,
         row=_features(item.row) if item.WhichOneof("input") == "row" else None,
-        caller=caller,
+        caller=speaker.caller,
         request_id=item.request_id or request_id,
         deadline=_deadline(item, deadline),
         traceparent=item.traceparent,
-        keeping=_keeping(item, principal, speaks_for_another=bool(caller.delegate_id)),
+        keeping=speaker.keeping,
         subject=item.subject,
     )
 
@@ -90,48 +69,6 @@ def _features(row: pb.Row) -> dict[str, FeatureValue]:
 def _feature(value: pb.FeatureValue) -> FeatureValue:
     kind = value.WhichOneof("kind")
     return None if kind is None else getattr(value, kind)
-
-
-def _keeping(item: pb.PredictItem, principal: Principal, *, speaks_for_another: bool) -> Keeping:
-    own = Keeping() if speaks_for_another else keeping_claimed(principal)
-    if not item.HasField("keeping"):
-        return own
-    stated = Keeping(
-        _KEEPING.get(item.keeping.input, InputKeeping.NOTHING), item.keeping.retention_class
-    )
-    if stated != own and DELEGATION_SCOPE not in principal.scopes:
-        raise DelegationDenied("Only a delegate may state how a record is kept.")
-    if len(stated.retention_class) > MAX_RETENTION_CLASS:
-        raise KeepingInvalid("The name of the retention class is too long.")
-    return stated
-
-
-def keeping_claimed(principal: Principal) -> Keeping:
-    """What the token's claim `keeping` says; nothing is kept where it says nothing.
-
-    The gateway writes it as `{"input": "encrypted", "retention_class": "long"}`.
-    """
-    claim = principal.claims.get("keeping")
-    if not isinstance(claim, Mapping):
-        return Keeping()
-    retention_class = claim.get("retention_class", "")
-    if not isinstance(retention_class, str) or len(retention_class) > MAX_RETENTION_CLASS:
-        retention_class = ""
-    return Keeping(_CLAIMED.get(str(claim.get("input")), InputKeeping.NOTHING), retention_class)
-
-
-def _caller(item: pb.PredictItem, principal: Principal) -> Caller:
-    own = Caller(tenant=principal.tenant, client_id=principal.client_id)
-    if not item.HasField("caller"):
-        return own
-    stated = Caller(tenant=item.caller.tenant, client_id=item.caller.client_id)
-    if stated == own:
-        return own
-    if DELEGATION_SCOPE not in principal.scopes:
-        raise DelegationDenied("Only a delegate may state on whose behalf it calls.")
-    if not stated.tenant or not stated.client_id:
-        raise DelegationDenied("A delegate must state both the tenant and the client.")
-    return Caller(stated.tenant, stated.client_id, delegate_id=principal.client_id)
 
 
 def from_outcome(outcome: Outcome) -> pb.ItemOutcome:

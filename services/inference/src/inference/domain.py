@@ -12,6 +12,7 @@ import numpy.typing as npt
 from servicekit.errors import (
     DeadlineExceeded,
     Exhausted,
+    Internal,
     InvalidInput,
     NotFound,
     PermissionDenied,
@@ -193,6 +194,30 @@ class TooManyItems(InvalidInput):
     """The call carries more than one call may."""
 
     reason = "TOO_MANY_ITEMS"
+
+
+class TensorsInvalid(InvalidInput):
+    """Tensors of another name, type, shape or length than the model takes."""
+
+    reason = "TENSORS_INVALID"
+
+
+class ParametersRefused(InvalidInput):
+    """A model is what its package says; a call cannot make it another."""
+
+    reason = "PARAMETERS_REFUSED"
+
+
+class RowRefused(InvalidInput):
+    """A row that cannot be predicted, of a request that is answered whole or not at all."""
+
+    reason = "ROW_REFUSED"
+
+
+class ModelFailed(Internal):
+    """The model failed on a row of such a request."""
+
+    reason = "MODEL_FAILED"
 
 
 class QueueFull(Exhausted):

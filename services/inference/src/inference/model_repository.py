@@ -123,10 +123,20 @@ class ModelRepository:
         )
         if chosen is None:
             raise ModelNotLoaded(f"No version of model {model!r} is loaded.", retry_after=_RETRY)
-        loaded = status.loaded.get(chosen)
+        return self.version(model, chosen)
+
+    def version(self, model: str, version: str) -> LoadedVersion:
+        """One version of a model.
+
+        Raises:
+            ModelUnknown: there is no such model or version.
+            ModelNotLoaded: there is, and it cannot answer.
+        """
+        status = self.model(model)
+        loaded = status.loaded.get(version)
         if loaded is not None:
             return loaded
-        known = status.versions.get(chosen)
+        known = status.versions.get(version)
         if known is None or known.state is VersionState.UNLOADED:
             raise ModelUnknown(f"Model {model!r} has no version {version!r}.")
         message = f"Version {version!r} of model {model!r} is not loaded."

@@ -86,8 +86,13 @@ class Predictor:
         self._max_items_per_call = max_items_per_call
         self._spans = spans
 
-    async def predict(self, model: str, version: str, items: Sequence[Item]) -> list[Outcome]:
+    async def predict(
+        self, model: str, version: str, items: Sequence[Item], *, all_or_none: bool = False
+    ) -> list[Outcome]:
         """One outcome per item, in their order. The predictions among them are on record.
+
+        Args:
+            all_or_none: record nothing if one item is refused, because nobody will see the others.
 
         Raises:
             NoItems, TooManyItems, ModelUnknown: the call as a whole cannot be tried.
@@ -108,6 +113,7 @@ class Predictor:
             predictions = [outcome for outcome in outcomes if isinstance(outcome, Prediction)]
             if not predictions:
                 _raise_if_hopeless(outcomes)
+            if not predictions or (all_or_none and len(predictions) < len(outcomes)):
                 return outcomes
             recorded = iter(await self._recorder.record(predictions))
         finally:

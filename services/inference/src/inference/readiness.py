@@ -39,6 +39,8 @@ class Readiness:
         self._repository = repository
         self._service = service
         self._records = True
+        self.predicts = False
+        """Whether predictions can be asked for, as it was last told."""
         self._unrecorded = may_predict_unrecorded
 
     async def stream_changed(self, recording: bool) -> None:
@@ -52,7 +54,7 @@ class Readiness:
         answers = any(model.answers for model in models)
         # The server as such goes on serving: what it refuses, it refuses with a reason.
         await self._health.set_serving(answers, service="")
-        predicts = answers and (self._records or self._unrecorded)
-        await self._health.set_serving(predicts, service=self._service)
+        self.predicts = answers and (self._records or self._unrecorded)
+        await self._health.set_serving(self.predicts, service=self._service)
         well = answers and not any(model.faults for model in models)
         await self._health.set_serving(well, service=MODELS)

@@ -26,7 +26,7 @@ class Settings(GrpcServerSettings, TokenSettings, EventSettings, TelemetrySettin
     )
     model_control: Literal["none", "explicit"] = Field(
         default="none",
-        description="Whether callers with the scope models:write may load and unload models by "
+        description="Whether callers with the scope models:manage may load and unload models by "
         "hand (explicit), beside what routing.yaml says, or are refused (none).",
     )
     model_threads: int | None = Field(
