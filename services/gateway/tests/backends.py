@@ -28,6 +28,8 @@ from weir.predictions.v1 import predictions_pb2 as predictions
 from weir.predictions.v1 import predictions_pb2_grpc, privacy_pb2_grpc
 from weir.predictions.v1 import privacy_pb2 as privacy
 
+from .oip_backend import OIP_SCOPES, FakeOip, register_oip
+
 PREDICTION_ID = "0199f3c2-6f0a-7c1e-9d55-2b8f4c6e0a11"
 ERASURE_ID = "0199f3c2-6f0a-7c1e-9d55-2b8f4c6e0a22"
 PREDICTED_AT = Timestamp(seconds=1_790_000_000)
@@ -214,6 +216,7 @@ class Backends:
     log: FakePredictionLog
     privacy: FakePrivacy
     drift: FakeDrift
+    oip: FakeOip
     servers: dict[str, GrpcServer]
 
     async def stop(self, name: str) -> None:
@@ -223,7 +226,13 @@ class Backends:
 @asynccontextmanager
 async def running_backends(directory: Path, issuer: FakeIssuer) -> AsyncIterator[Backends]:
     """The services on `<directory>/{inference,log,drift}.sock`."""
-    backends = Backends(FakeInference(), FakePredictionLog(), FakePrivacy(), FakeDrift(), {})
+    backends = Backends(
+        FakeInference(), FakePredictionLog(), FakePrivacy(), FakeDrift(), FakeOip(), {}
+    )
+
+    def register_inference(servicer: Any, server: Any) -> None:
+        inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, server)
+        register_oip(backends.oip, server)
 
     def register_log(servicer: Any, server: Any) -> None:
         predictions_pb2_grpc.add_PredictionLogServiceServicer_to_server(servicer, server)
@@ -234,8 +243,13 @@ async def running_backends(directory: Path, issuer: FakeIssuer) -> AsyncIterator
         (
             "inference",
             "weir.inference.v1.InferenceService",
-            {"Predict": "models:predict", "ListModels": "models:read", "GetModel": "models:read"},
-            inference_pb2_grpc.add_InferenceServiceServicer_to_server,
+            {
+                "Predict": "models:predict",
+                "ListModels": "models:read",
+                "GetModel": "models:read",
+                **OIP_SCOPES,
+            },
+            register_inference,
             backends.inference,
         ),
         (

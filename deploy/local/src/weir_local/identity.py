@@ -12,6 +12,7 @@ CLIENT_ID = "demo"
 _SCOPES = (
     "models:predict",
     "models:read",
+    "models:manage",
     "predictions:read",
     "predictions:export",
     "predictions:write",

@@ -10,6 +10,7 @@ from pydantic.json_schema import models_json_schema
 from gateway.api_answers import Problem
 from gateway.api_shapes import ErasureBody, FeedbackBody, PredictBatchBody, PredictBody
 from gateway.problems import CONTENT_TYPE
+from gateway.v2_shapes import ControlBody, IndexBody, InferBody
 
 _REF = "#/components/schemas/{model}"
 _MEANINGS = {
@@ -17,6 +18,7 @@ _MEANINGS = {
     401: "There is no valid bearer token.",
     403: "The token lacks the scope.",
     404: "There is no such thing.",
+    408: "The body did not come in time.",
     413: "The body is too long.",
     415: "The body is of another type.",
     422: "The request has wrong fields.",
@@ -49,6 +51,42 @@ def body_of(shape: type[BaseModel]) -> dict[str, Any]:
     }
 
 
+def v2_body_of(shape: type[BaseModel], *, binary: bool = False) -> dict[str, Any]:
+    """The body of a route of the Open Inference Protocol, for `openapi_extra`.
+
+    Args:
+        binary: whether tensors may follow the JSON, whose length a header tells then.
+    """
+    content: dict[str, Any] = {"application/json": {"schema": _ref(shape)}}
+    if not binary:
+        return {"requestBody": {"content": content}}
+    content["application/octet-stream"] = {"schema": {"type": "string", "format": "binary"}}
+    length = {
+        "name": "Inference-Header-Content-Length",
+        "in": "header",
+        "required": False,
+        "description": "Bytes of the JSON that the body begins with; binary tensors follow.",
+        "schema": {"type": "integer", "minimum": 0},
+    }
+    return {"requestBody": {"required": True, "content": content}, "parameters": [length]}
+
+
+def v2_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
+    """The errors of a route of the Open Inference Protocol; every bad request is 400 there."""
+    schema = {
+        "type": "object",
+        "required": ["error"],
+        "properties": {"error": {"type": "string"}},
+    }
+    return {
+        status: {
+            "description": _MEANINGS[status],
+            "content": {"application/json": {"schema": schema}},
+        }
+        for status in statuses
+    }
+
+
 def _problems(statuses: tuple[int, ...]) -> dict[int | str, dict[str, Any]]:
     return {
         status: {
@@ -70,7 +108,16 @@ class DescribedApi(FastAPI):
         return document
 
 
-_UNSEEN = (Problem, PredictBody, PredictBatchBody, FeedbackBody, ErasureBody)
+_UNSEEN = (
+    Problem,
+    PredictBody,
+    PredictBatchBody,
+    FeedbackBody,
+    ErasureBody,
+    InferBody,
+    IndexBody,
+    ControlBody,
+)
 
 
 def _schemas(models: Sequence[type[BaseModel]]) -> dict[str, Any]:

@@ -40,6 +40,10 @@ from gateway.stats_client import StatsClient
 from gateway.stats_routes import stats_routes
 from gateway.token_endpoint import TokenEndpoint
 from gateway.token_issuer import ServiceToken, TokenIssuer
+from gateway.v2_client import V2Client
+from gateway.v2_inference import V2Inference
+from gateway.v2_repository_routes import v2_extension_routes, v2_repository_routes
+from gateway.v2_routes import v2_health_routes, v2_infer_routes, v2_model_routes
 from servicekit.access_tokens import AccessTokenVerifier
 from servicekit.event_stream import EventPublisher
 from servicekit.grpc_client import open_channel
@@ -125,6 +129,7 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
             ),
             longest_wait=settings.request_timeout,
         )
+        v2 = V2Client(inference_channel)
         catalogue = ModelCatalogue(inference, lifetime=settings.model_cache_seconds)
         health = HealthChecks(
             reachable=grpc_check(inference_channel),
@@ -148,6 +153,14 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
             [
                 predictions.described(access),
                 model_routes(access, inference, catalogue),
+                v2_health_routes(health),
+                v2_infer_routes(
+                    access, V2Inference(v2, meter), max_body_bytes=settings.max_body_bytes
+                ),
+                # Before the models' own: one of them has a path that could be a model's.
+                v2_extension_routes(access, v2),
+                v2_model_routes(access, v2),
+                v2_repository_routes(access, v2, audit, max_body_bytes=settings.max_body_bytes),
                 export_routes(
                     access,
                     ExportClient(log_channel, timeout=settings.export_timeout),

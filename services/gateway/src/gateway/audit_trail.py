@@ -43,12 +43,20 @@ class AuditTrail:
         self._dropping = False
 
     def record(
-        self, action: str, *, client_id: str, tenant: str, client_address: str, reason: str = ""
+        self,
+        action: str,
+        *,
+        client_id: str,
+        tenant: str,
+        client_address: str,
+        reason: str = "",
+        target: str = "",
     ) -> None:
         """Puts an event on its way and returns at once.
 
         Args:
             reason: why it was refused, as a code; empty when it was allowed.
+            target: what it was done to, where the action alone does not say.
         """
         outcome = events_pb2.AUDIT_OUTCOME_REFUSED if reason else events_pb2.AUDIT_OUTCOME_ALLOWED
         now = Timestamp()
@@ -63,6 +71,7 @@ class AuditTrail:
             client_address=client_address,
             request_id=request_context.request_id.get(),
             reason=reason,
+            target=target,
         )
         try:
             self._queue.put_nowait(event)

@@ -18,6 +18,7 @@ from servicekit.errors import (
 SCOPES = {
     "models:predict": "Ask models for predictions.",
     "models:read": "See which models are served.",
+    "models:manage": "Load models and take them out of service, for every tenant.",
     "predictions:read": "Read the tenant's log of predictions and its statistics.",
     "predictions:export": "Take the tenant's log of predictions away as a file.",
     "predictions:write": "Append predictions that were made elsewhere to the tenant's log.",
@@ -188,6 +189,12 @@ class ModelUnknown(NotFound):
     """No such model is served."""
 
     reason = "MODEL_NOT_FOUND"
+
+
+class ModelControlDisabled(PermissionDenied):
+    """Inference loads and unloads by its repository alone."""
+
+    reason = "MODEL_CONTROL_DISABLED"
 
 
 class PredictionUnknown(NotFound):

@@ -22,7 +22,7 @@ from weir.inference.v1 import inference_pb2_grpc
 from weir.predictions.v1 import keeping_pb2
 
 _SERVICE = "inference"
-_KEEPING = {
+INPUT_KEEPING = {
     InputKeeping.NOTHING: keeping_pb2.INPUT_KEEPING_NOTHING,
     InputKeeping.ENCRYPTED: keeping_pb2.INPUT_KEEPING_ENCRYPTED,
     InputKeeping.PLAIN: keeping_pb2.INPUT_KEEPING_PLAIN,
@@ -194,7 +194,7 @@ def _add_items(request: pb.PredictRequest, work: TextWork, left: float) -> None:
         )
         item.caller.tenant = client.tenant
         item.caller.client_id = client.client_id
-        item.keeping.input = _KEEPING[client.keeping.input]
+        item.keeping.input = INPUT_KEEPING[client.keeping.input]
         item.keeping.retention_class = client.keeping.retention_class
         item.timeout.FromNanoseconds(int(left * 1e9))
 

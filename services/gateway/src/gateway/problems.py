@@ -1,4 +1,4 @@
-"""The table between errors and HTTP: RFC 9457 problems out."""
+"""The table between errors and HTTP: RFC 9457 problems out, but where another standard rules."""
 
 import json
 import math
@@ -78,13 +78,15 @@ def problem(
     errors: tuple[FieldViolation, ...] = (),
     headers: Mapping[str, str] | None = None,
 ) -> Response:
-    """A problem as a response; under /oauth2/ an error of RFC 6749.
+    """A problem as a response, or where another standard rules, that one's error.
 
     The `type` is about:blank, so the title is the status's own phrase; `code` tells problems of
     one status apart.
     """
     if instance.startswith("/oauth2/"):
         return _oauth_error(status, detail, headers)
+    if speaks_v2(instance):
+        return _v2_error(status, detail, errors, headers)
     body: dict[str, Any] = {
         "type": "about:blank",
         "title": HTTPStatus(status).phrase,
@@ -108,6 +110,23 @@ def _oauth_error(status: int, detail: str, headers: Mapping[str, str] | None) ->
     description = "".join(c for c in detail if " " <= c <= "~" and c not in '"\\')
     body = {"error": error, "error_description": description}
     return JSONResponse(body, status, {"cache-control": "no-store", **(headers or {})})
+
+
+def speaks_v2(path: str) -> bool:
+    """Whether the Open Inference Protocol is spoken there."""
+    return path == "/v2" or path.startswith("/v2/")
+
+
+def _v2_error(
+    status: int,
+    detail: str,
+    errors: tuple[FieldViolation, ...],
+    headers: Mapping[str, str] | None,
+) -> Response:
+    told = " ".join(
+        [detail, *(f"{violation.field}: {violation.description}." for violation in errors)]
+    )
+    return JSONResponse({"error": told}, 400 if status == 422 else status, headers)
 
 
 def of_error(instance: str, error: ServiceError) -> Response:

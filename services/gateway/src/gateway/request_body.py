@@ -34,7 +34,7 @@ async def read_json(request: Request, shape: type[ModelT], limit: int) -> ModelT
     if _has_no_body(request):
         raise InvalidInput("The request has no body.", reason="BODY_MISSING")
     _expect_type(request, "application/json")
-    body = await _read(request, limit)
+    body = await read_body(request, limit)
     try:
         content = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
     except (ValueError, RecursionError) as error:
@@ -55,7 +55,7 @@ async def read_form(request: Request, limit: int) -> list[tuple[str, str]]:
         MalformedBody: it is not UTF-8 or has too many parameters.
     """
     _expect_type(request, "application/x-www-form-urlencoded")
-    body = await _read(request, limit)
+    body = await read_body(request, limit)
     try:
         return parse_qsl(
             body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=20
@@ -76,7 +76,14 @@ def _expect_type(request: Request, expected: str) -> None:
         raise UnsupportedBody(f"The body must be {expected}.")
 
 
-async def _read(request: Request, limit: int) -> bytes:
+async def read_body(request: Request, limit: int) -> bytes:
+    """The body's bytes, whatever their type.
+
+    Raises:
+        BodyTooLarge: there are more than the limit.
+        BodyTooSlow: they did not come in time.
+        MalformedBody: the connection closed before they ended.
+    """
     stated = request.headers.get("content-length", "")
     if stated.isdecimal() and int(stated[:20]) > limit:
         raise _too_large(limit)

@@ -1,0 +1,178 @@
+"""The Open Inference Protocol's extensions over REST: repository, configuration, statistics."""
+
+from collections.abc import Awaitable, Callable
+from enum import Enum
+from typing import Any
+
+from fastapi import APIRouter, Request, Security
+
+from gateway.access import BearerAccess, Caller
+from gateway.api_description import v2_body_of, v2_problems
+from gateway.audit_trail import AuditTrail
+from gateway.content_coding import decoded
+from gateway.request_body import read_body
+from gateway.v2_client import V2Client
+from gateway.v2_request import parse
+from gateway.v2_shapes import ControlBody, IndexBody, V2BodyT
+from servicekit.errors import InvalidInput, ServiceError
+from weir.oip.v2 import open_inference_pb2 as pb
+
+_IGNORED = frozenset({"unload_dependents"})
+_TAGS: list[str | Enum] = ["open inference protocol"]
+
+
+def v2_repository_routes(
+    access: BearerAccess, models: V2Client, audit: AuditTrail, *, max_body_bytes: int
+) -> APIRouter:
+    """The routes that list, load and unload; what is loaded is loaded for every tenant."""
+    router = APIRouter(
+        tags=_TAGS, responses=v2_problems(400, 401, 403, 404, 408, 413, 415, 502, 503, 504)
+    )
+    may_read: Caller = Security(access, scopes=["models:read"])
+    may_manage: Caller = Security(access, scopes=["models:manage"])
+
+    async def read(request: Request, shape: type[V2BodyT]) -> V2BodyT:
+        coded = await read_body(request, max_body_bytes)
+        body = decoded(coded, request.headers.get("content-encoding", ""), max_body_bytes)
+        return parse(shape, body or b"{}")
+
+    async def control(
+        request: Request, caller: Caller, action: str, work: Callable[[str], Awaitable[None]]
+    ) -> dict[str, Any]:
+        model = request.path_params["model"]
+        body = await read(request, ControlBody)
+        if unknown := (body.parameters or {}).keys() - _IGNORED:
+            raise InvalidInput(f"The parameter {min(unknown)} is not taken here.")
+
+        def record(reason: str) -> None:
+            audit.record(
+                action,
+                client_id=caller.client_id,
+                tenant=caller.tenant,
+                client_address=request.client.host if request.client else "",
+                target=model[:100],
+                reason=reason,
+            )
+
+        try:
+            await work(model)
+        except ServiceError as error:
+            record(error.code)
+            raise
+        record("")
+        return {}
+
+    @router.post(
+        "/v2/repository/index",
+        openapi_extra=v2_body_of(IndexBody),
+        summary="List the versions in the repository",
+    )
+    async def index(request: Request, caller: Caller = may_read) -> list[dict[str, str]]:
+        body = await read(request, IndexBody)
+        return [
+            {
+                "name": each.name,
+                "version": each.version,
+                "state": each.state,
+                "reason": each.reason,
+            }
+            for each in await models.index(ready=body.ready)
+        ]
+
+    @router.post(
+        "/v2/repository/models/{model}/load",
+        openapi_extra=v2_body_of(ControlBody),
+        summary="Load what the repository holds of a model",
+    )
+    async def load(request: Request, model: str, caller: Caller = may_manage) -> dict[str, Any]:
+        return await control(request, caller, "model.load", models.load)
+
+    @router.post(
+        "/v2/repository/models/{model}/unload",
+        openapi_extra=v2_body_of(ControlBody),
+        summary="Take a model out of service",
+    )
+    async def unload(request: Request, model: str, caller: Caller = may_manage) -> dict[str, Any]:
+        return await control(request, caller, "model.unload", models.unload)
+
+    return router
+
+
+def v2_extension_routes(access: BearerAccess, models: V2Client) -> APIRouter:
+    """Configuration and statistics."""
+    router = APIRouter(
+        tags=_TAGS,
+        dependencies=[Security(access, scopes=["models:read"])],
+        responses=v2_problems(401, 403, 404, 502, 503, 504),
+    )
+
+    async def statistics_of(model: str, version: str) -> dict[str, Any]:
+        found = await models.statistics(model, version)
+        return {"model_stats": [_statistics(each) for each in found]}
+
+    @router.get("/v2/models/stats", summary="What has been answered over this protocol")
+    async def all_statistics() -> dict[str, Any]:
+        return await statistics_of("", "")
+
+    @router.get("/v2/models/{model}/stats", summary="The same of one model")
+    async def statistics(model: str) -> dict[str, Any]:
+        return await statistics_of(model, "")
+
+    @router.get("/v2/models/{model}/versions/{version}/stats", summary="The same of one version")
+    async def statistics_with(model: str, version: str) -> dict[str, Any]:
+        return await statistics_of(model, version)
+
+    @router.get("/v2/models/{model}/config", summary="How a model is served")
+    async def config(model: str) -> dict[str, Any]:
+        return _config(await models.config(model, ""))
+
+    @router.get("/v2/models/{model}/versions/{version}/config", summary="The same of one version")
+    async def config_with(model: str, version: str) -> dict[str, Any]:
+        return _config(await models.config(model, version))
+
+    return router
+
+
+def _config(found: pb.ModelConfig) -> dict[str, Any]:
+    def tensors(listed: Any) -> list[dict[str, Any]]:
+        return [
+            {
+                "name": each.name,
+                "data_type": pb.DataType.Name(each.data_type),
+                "dims": list(each.dims),
+            }
+            for each in listed
+        ]
+
+    return {
+        "name": found.name,
+        "platform": found.platform,
+        "backend": found.backend,
+        "max_batch_size": found.max_batch_size,
+        "input": tensors(found.input),
+        "output": tensors(found.output),
+        "default_model_filename": found.default_model_filename,
+        "parameters": {
+            name: {"string_value": value.string_value} for name, value in found.parameters.items()
+        },
+    }
+
+
+def _statistics(found: pb.ModelStatistics) -> dict[str, Any]:
+    def duration(part: pb.StatisticDuration) -> dict[str, int]:
+        return {"count": part.count, "ns": part.ns}
+
+    counted = found.inference_stats
+    return {
+        "name": found.name,
+        "version": found.version,
+        "last_inference": found.last_inference,
+        "inference_count": found.inference_count,
+        "execution_count": found.execution_count,
+        "inference_stats": {
+            "success": duration(counted.success),
+            "fail": duration(counted.fail),
+            "compute_infer": duration(counted.compute_infer),
+        },
+        "batch_stats": [],
+    }
