@@ -6,11 +6,14 @@ import statistics
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import torch
 
-from training.batches import sorted_batches
-from training.encoded_rows import EncodedRow, make_batch
+from training.classification_scores import accuracy, confusion, macro_f1
+from training.encoded_rows import EncodedRow
+from training.probabilities import log_losses
 from training.text_classifier import TextClassifier
+from training.torch_scoring import torch_logits
 
 Scores = dict[str, dict[str, float]]
 
@@ -23,47 +26,31 @@ def measure(
     tokens_per_batch: int,
     device: torch.device,
 ) -> Scores:
-    """Rows, mean loss, accuracy and macro F1 of every source, in alphabetical order.
-
-    The model is put into eval mode and back. Always in fp32, so that precisions can be compared.
-    """
-    was_training = model.training
-    model.eval()
-    predicted, losses = [0] * len(rows), [0.0] * len(rows)
-    lengths = [len(row.ids) for row in rows]
-    with torch.inference_mode():
-        for indices in sorted_batches(lengths, rows=rows_per_batch, tokens=tokens_per_batch):
-            batch = make_batch(rows, indices, model.pad_id, device)
-            logits = model(batch.ids, batch.mask)
-            row_losses = torch.nn.functional.cross_entropy(logits, batch.labels, reduction="none")
-            for index, label, loss in zip(
-                indices, logits.argmax(-1).tolist(), row_losses.tolist(), strict=True
-            ):
-                predicted[index], losses[index] = label, loss
-    model.train(was_training)
+    """Rows, mean loss, accuracy and macro F1 of every source, in alphabetical order."""
+    logits = torch_logits(
+        model,
+        rows,
+        rows_per_batch=rows_per_batch,
+        tokens_per_batch=tokens_per_batch,
+        device=device,
+    )
+    labels = np.array([row.label for row in rows], np.int64)
     by_source: dict[str, list[int]] = defaultdict(list)
     for index, row in enumerate(rows):
         by_source[row.source].append(index)
-    return {
-        source: {
-            "rows": len(indices),
-            "loss": statistics.fmean(losses[index] for index in indices),
-            "accuracy": statistics.fmean(predicted[i] == rows[i].label for i in indices),
-            "f1": _macro_f1([(predicted[index], rows[index].label) for index in indices]),
+    scores: Scores = {}
+    for source, places in sorted(by_source.items()):
+        predicted = logits[places].argmax(axis=1)
+        matrix = confusion(labels[places], predicted, logits.shape[1])
+        scores[source] = {
+            "rows": len(places),
+            "loss": float(log_losses(logits[places], labels[places]).mean()),
+            "accuracy": float(accuracy(matrix)),
+            "f1": float(macro_f1(matrix)),
         }
-        for source, indices in sorted(by_source.items())
-    }
+    return scores
 
 
 def mean_over_sources(scores: Mapping[str, Mapping[str, float]], metric: str) -> float:
     """The mean of one metric, each source counting the same."""
     return statistics.fmean(of[metric] for of in scores.values())
-
-
-def _macro_f1(pairs: Sequence[tuple[int, int]]) -> float:
-    # The mean over all labels that occur of F1 = 2·TP / (2·TP + FP + FN).
-    scores = []
-    for label in sorted({label for pair in pairs for label in pair}):
-        both = sum(pair == (label, label) for pair in pairs)
-        scores.append(2 * both / sum(pair.count(label) for pair in pairs))
-    return statistics.fmean(scores)
