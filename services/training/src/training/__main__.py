@@ -14,6 +14,7 @@ from training.domain import (
     StorageError,
     TrainingError,
 )
+from training.evaluate_command import evaluate_command
 from training.fit_command import fit_command
 from training.package_command import build_command, package_command
 from training.prepare_command import prepare_command, recipe_command
@@ -33,7 +34,8 @@ app = typer.Typer(
     help="""Make model packages that Weir serves, from labelled text.
 
     [bold]prepare[/bold] turns files into checked data, [bold]fit[/bold] data into a model,
-    [bold]package[/bold] a model into a package; [bold]build[/bold] does all three for two files.
+    [bold]evaluate[/bold] says how good it is and [bold]package[/bold] makes a package of it;
+    [bold]build[/bold] prepares, fits and packages two files in one go.
     A recipe holds every setting: [bold]weir-train recipe --explain[/bold].
 
     Exit codes: 2, what you gave cannot be used (one line says why); 1, a check failed: the loss is
@@ -41,6 +43,7 @@ app = typer.Typer(
 )
 app.command("prepare")(prepare_command)
 app.command("fit")(fit_command)
+app.command("evaluate")(evaluate_command)
 app.command("package")(package_command)
 app.command("build")(build_command)
 app.command("register")(register_command)

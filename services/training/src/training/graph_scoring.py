@@ -39,16 +39,18 @@ def graph_logits(
     def run(batch: list[int]) -> Logits:
         return run_logits(session, [rows[index].ids.tolist() for index in batch])
 
+    # The longest first: the last runs are short, and no core waits long for another.
+    batches.reverse()
     parts: list[Logits] = []
-    with (
-        ThreadPoolExecutor(cores()) as pool,
-        progress.task(f"scoring {graph.name}", len(rows), "tokens") as advance,
-    ):
-        # The longest first: the last runs are short, and no core waits long for another.
-        batches.reverse()
-        for batch, part in zip(batches, pool.map(run, batches), strict=True):
-            parts.append(part)
-            advance(len(batch), amount=sum(lengths[index] for index in batch))
+    pool = ThreadPoolExecutor(cores())
+    try:
+        with progress.task(f"scoring {graph.name}", len(rows), "tokens") as advance:
+            for batch, part in zip(batches, pool.map(run, batches), strict=True):
+                parts.append(part)
+                advance(len(batch), amount=sum(lengths[index] for index in batch))
+    finally:
+        # Who stops the command does not wait for thousands of runs.
+        pool.shutdown(cancel_futures=True)
     logits = np.empty((len(rows), parts[0].shape[1]), np.float32)
     logits[[index for batch in batches for index in batch]] = np.concatenate(parts)
     return logits

@@ -69,8 +69,8 @@ def write_prepared(
         return file_sha256(stage / DESCRIPTION)
 
 
-def read_prepared(directory: Path) -> PreparedData:
-    """Read a directory that ``write_prepared`` made.
+def read_prepared(directory: Path, splits: Sequence[str] = SPLITS) -> PreparedData:
+    """Read those ``splits`` of a directory that ``write_prepared`` made that it has.
 
     Raises InputError when it is none, or when a file is not what the description says.
     """
@@ -83,8 +83,12 @@ def read_prepared(directory: Path) -> PreparedData:
         raise InputError(f"{directory}: not a prepared data set (no {DESCRIPTION})") from exc
     except (ValueError, KeyError, TypeError) as exc:
         raise InputError(f"{path}: not the description of a prepared data set") from exc
-    splits = {file.split(".")[0]: _read_rows(directory / file, files[file]) for file in files}
-    return PreparedData(name, labels, splits, recipe, described, file_sha256(path))
+    rows = {
+        split: _read_rows(directory / file, files[file])
+        for file in files
+        if (split := file.split(".")[0]) in splits
+    }
+    return PreparedData(name, labels, rows, recipe, described, file_sha256(path))
 
 
 def _write_rows(path: Path, rows: Sequence[LabelledRow]) -> None:
