@@ -3,7 +3,7 @@
 import hashlib
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,10 +68,14 @@ def write_manifest(directory: Path, **replaced: Any) -> None:
     (directory / "model.yaml").write_text(yaml.safe_dump(manifest))
 
 
-def write_routing(model_directory: Path, versions: Mapping[str, int]) -> None:
-    """Writes `routing.yaml`."""
-    content = {"versions": dict(versions), "shadow": []}
-    (model_directory / "routing.yaml").write_text(yaml.safe_dump(content))
+def write_routing(
+    model_directory: Path, versions: Mapping[str, int], *, shadow: Sequence[str] = ()
+) -> None:
+    """Writes `routing.yaml`, all of it at once."""
+    content = {"versions": dict(versions), "shadow": list(shadow)}
+    stage = model_directory / ".routing.yaml"
+    stage.write_text(yaml.safe_dump(content))
+    stage.replace(model_directory / "routing.yaml")
 
 
 def _golden(words: list[str]) -> str:

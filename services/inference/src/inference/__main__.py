@@ -26,6 +26,7 @@ from inference.repository_watch import RepositoryWatch
 from inference.scheduler import Scheduler
 from inference.sealing import InputSealer, SealingKeyInvalid, load_sealing_key
 from inference.settings import Settings
+from inference.shadows import Shadows
 from inference.stream_availability import StreamAvailability
 from servicekit.access_tokens import AccessTokenVerifier, RemoteKeySource
 from servicekit.event_stream import EventPublisher
@@ -84,12 +85,20 @@ async def serve(settings: Settings) -> None:
                 settings.when_unlogged,
                 InputSealer(sealing_key, sealer) if sealing_key else None,
             )
+            shadows = Shadows(
+                repository,
+                scheduler,
+                recorder,
+                new_id,
+                most_waiting=settings.max_waiting_shadows,
+            )
             predictor = Predictor(
                 repository,
                 recorder,
                 AnswerCache(scheduler, cache_items) if cache_items else scheduler,
                 new_id,
                 max_items_per_call=settings.max_items_per_call,
+                answered=shadows.offer,
                 spans=ItemSpans(tracer_provider),
             )
             server = GrpcServer(
@@ -149,6 +158,7 @@ async def serve(settings: Settings) -> None:
                         StreamAvailability(publisher, readiness.stream_changed).look,
                     ),
                     deployments.publish(),
+                    shadows.work(),
                     *_polling(watch, settings.model_poll_interval),
                 )
     await redis.aclose()

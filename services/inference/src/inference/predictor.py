@@ -66,6 +66,8 @@ class Predictor:
     Args:
         runner: answers items: the scheduler, or the cache in front of it.
         new_id: makes UUIDv7s.
+        answered: told of predictions that the routing chose the version for, once they are on
+            record; returns at once.
         spans: shows items in traces of their own; None where nobody traces.
     """
 
@@ -77,6 +79,7 @@ class Predictor:
         new_id: Callable[[], UUID],
         *,
         max_items_per_call: int,
+        answered: Callable[[Sequence[Prediction]], None] | None = None,
         spans: ItemSpans | None = None,
     ) -> None:
         self._repository = repository
@@ -84,6 +87,7 @@ class Predictor:
         self._runner = runner
         self._new_id = new_id
         self._max_items_per_call = max_items_per_call
+        self._answered = answered
         self._spans = spans
 
     async def predict(
@@ -115,9 +119,12 @@ class Predictor:
                 _raise_if_hopeless(outcomes)
             if not predictions or (all_or_none and len(predictions) < len(outcomes)):
                 return outcomes
-            recorded = iter(await self._recorder.record(predictions))
+            predictions = list(await self._recorder.record(predictions))
         finally:
             UNDER_WAY.dec(len(items))
+        if self._answered and not version:
+            self._answered(predictions)
+        recorded = iter(predictions)
         outcomes = [
             next(recorded) if isinstance(outcome, Prediction) else outcome for outcome in outcomes
         ]
@@ -143,18 +150,7 @@ class Predictor:
         if isinstance(answer, Rejection):
             REJECTIONS.labels(answer.fault.name).inc()
             return answer
-        label = max(answer.probabilities, key=answer.probabilities.__getitem__, default="")
-        prediction_id = self._new_id()
-        return Prediction(
-            prediction_id=prediction_id,
-            predicted_at=time_of(prediction_id),
-            model=model.name,
-            model_version=model.version,
-            item=item,
-            scored=answer,
-            label=label,
-            confidence=answer.probabilities.get(label, 0.0),
-        )
+        return prediction_of(model, item, answer, self._new_id())
 
     def _show(self, items: Sequence[Item], outcomes: Sequence[Outcome], started: int) -> None:
         for item, outcome in zip(items, outcomes, strict=True):
@@ -166,6 +162,23 @@ class Predictor:
                     )
             if self._spans and item.traceparent:
                 self._spans.show(item, outcome, started, time.time_ns())
+
+
+def prediction_of(
+    model: RunnableModel, item: Item, answer: Scored, prediction_id: UUID
+) -> Prediction:
+    """The prediction that a model's answer to an item makes."""
+    label = max(answer.probabilities, key=answer.probabilities.__getitem__, default="")
+    return Prediction(
+        prediction_id=prediction_id,
+        predicted_at=time_of(prediction_id),
+        model=model.name,
+        model_version=model.version,
+        item=item,
+        scored=answer,
+        label=label,
+        confidence=answer.probabilities.get(label, 0.0),
+    )
 
 
 def _raise_if_hopeless(outcomes: Sequence[Outcome]) -> None:

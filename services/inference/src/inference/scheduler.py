@@ -97,8 +97,12 @@ class Scheduler:
             self._wake_for_new(call.missing)
         for job, rejection in refused:
             call.answers[job.place] = rejection
-        if call.missing:
-            await self._answered(call)
+        try:
+            if call.missing:
+                await self._answered(call)
+        finally:
+            # Jobs and their call would keep each other, and a version that was unloaded, in memory.
+            call.jobs = []
         return [answer for answer in call.answers if answer is not None]
 
     async def _answered(self, call: _Call) -> None:
@@ -146,6 +150,7 @@ class Scheduler:
                     return
                 jobs = self._schedule.take_unprepared(time.monotonic(), _PREPARED_AT_ONCE)
             self._prepare(jobs, for_others=True)
+            del jobs
 
     def _prepare(self, jobs: Sequence[Job], *, for_others: bool) -> None:
         for job in jobs:
@@ -177,6 +182,8 @@ class Scheduler:
                 self._prepare(raw, for_others=False)
             if batch is not None:
                 self._run(batch)
+            # An idle thread must not keep a version that was unloaded in memory.
+            del batch, late, raw
 
     def _next_step(self) -> tuple[Batch | None, list[Job], list[Job]]:
         """A batch, jobs that it was too late for, and jobs to encode; waits until there is one."""

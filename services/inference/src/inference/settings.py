@@ -29,6 +29,11 @@ class Settings(GrpcServerSettings, TokenSettings, EventSettings, TelemetrySettin
         description="Whether callers with the scope models:manage may load and unload models by "
         "hand (explicit), beside what routing.yaml says, or are refused (none).",
     )
+    max_waiting_shadows: int = Field(
+        default=256,
+        ge=1,
+        description="Inputs that may wait for shadow versions; more are not shadowed.",
+    )
     model_threads: int | None = Field(
         default=None,
         ge=1,
