@@ -39,8 +39,14 @@ class EventPublisher:
         self._room = StreamRoom(redis, reserve=reserve)
         self._failing = ""
 
-    async def publish(self, stream: str, messages: Sequence[Message]) -> None:
+    async def publish(
+        self, stream: str, messages: Sequence[Message], *, traceparents: Sequence[str] = ()
+    ) -> None:
         """Appends all of the messages, or none, in one round trip; returns once acknowledged.
+
+        Args:
+            traceparents: the trace that each message belongs to; the running one by default, also
+                where one is empty.
 
         Raises:
             EventStreamFull: Redis has no memory to spare; nothing was appended.
@@ -49,7 +55,7 @@ class EventPublisher:
         """
         try:
             await self._room.claim()
-            await self._append(stream, messages)
+            await self._append(stream, messages, traceparents or [""] * len(messages))
         except EventStreamUnavailable as error:
             FAILURES.labels(stream, error.code).inc(len(messages))
             if self._failing != error.code:
@@ -65,16 +71,18 @@ class EventPublisher:
         """Returns if messages could be published now; raises as `publish` does."""
         await self._room.look()
 
-    async def _append(self, stream: str, messages: Sequence[Message]) -> None:
-        traceparent = current_traceparent().encode()
+    async def _append(
+        self, stream: str, messages: Sequence[Message], traceparents: Sequence[str]
+    ) -> None:
+        own = current_traceparent()
         async with self._redis.pipeline(transaction=True) as pipeline:
-            for message in messages:
+            for message, traceparent in zip(messages, traceparents, strict=True):
                 pipeline.xadd(
                     stream,
                     {
                         TYPE: message.DESCRIPTOR.full_name.encode(),
                         DATA: message.SerializeToString(),
-                        TRACEPARENT: traceparent,
+                        TRACEPARENT: (traceparent or own).encode(),
                     },
                 )
             try:

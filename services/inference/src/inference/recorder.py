@@ -19,6 +19,7 @@ from inference.domain import (
 )
 from inference.sealing import InputSealer
 from servicekit.event_stream import EventPublisher, EventStreamUnavailable
+from servicekit.telemetry import current_trace_id
 from weir.events.v1 import events_pb2
 from weir.predictions.v1 import keeping_pb2
 
@@ -75,7 +76,9 @@ class Recorder:
         sealed = await self._seal(predictions)
         events = [_event(each, part) for each, part in zip(predictions, sealed, strict=True)]
         try:
-            await self._publisher.publish(self._stream, events)
+            await self._publisher.publish(
+                self._stream, events, traceparents=_traceparents(predictions)
+            )
         except EventStreamUnavailable:
             if self._when_away == "block":
                 raise
@@ -90,6 +93,13 @@ class Recorder:
                 raise SealingKeyMissing(_NO_KEY.message, retry_after=_NO_KEY.retry_after)
             return [b""] * len(predictions)
         return await self._sealer.seal(predictions)
+
+
+def _traceparents(predictions: Sequence[Prediction]) -> list[str]:
+    """Each item's own trace; empty for those that the call's own spans belong to."""
+    trace_id = current_trace_id()
+    stated = [prediction.item.traceparent for prediction in predictions]
+    return ["" if trace_id and trace_id in each else each for each in stated]
 
 
 def _event(prediction: Prediction, sealed_input: bytes) -> events_pb2.PredictionRecorded:
