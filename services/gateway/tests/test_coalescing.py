@@ -9,10 +9,11 @@ import pytest
 from gateway.client_presence import ClientPresence
 from gateway.coalescer import Bounds, Coalescer, Waiting
 from gateway.domain import ClientGone, ClientGoneUnserved, DeadlineBeforeSending, GatewayFull
+from gateway.room import Room
 from servicekit import request_context
 from servicekit.errors import DeadlineExceeded, Unavailable
 
-BOUNDS = Bounds(calls=1, most_calls=3, items_per_call=4, items=100)
+BOUNDS = Bounds(calls=1, most_calls=3, items_per_call=4)
 
 
 class Service:
@@ -48,9 +49,11 @@ class Service:
 class Asking:
     """Requests through a coalescer, each in a task of its own."""
 
-    def __init__(self, bounds: Bounds) -> None:
+    def __init__(self, bounds: Bounds, items: int = 100) -> None:
         self.service = Service()
-        self.coalescer: Coalescer[str, list[str], str] = Coalescer(self.service.send, bounds)
+        self.coalescer: Coalescer[str, list[str], str] = Coalescer(
+            self.service.send, bounds, Room(items)
+        )
 
     def __call__(
         self,
@@ -157,7 +160,7 @@ async def test_large_request_goes_alone_and_holds_nobody_up(ask: Asking) -> None
 
 
 async def test_tenants_take_turns() -> None:
-    ask = Asking(Bounds(calls=1, most_calls=1, items_per_call=4, items=100))
+    ask = Asking(Bounds(calls=1, most_calls=1, items_per_call=4))
     tasks = [ask("first")]
     await ask.until_sent(1)
     tasks += [ask(f"loud{number}", tenant="loud") for number in range(8)]
@@ -254,7 +257,7 @@ async def test_call_is_given_up_when_all_have_left(ask: Asking) -> None:
 
 
 async def test_more_than_may_be_under_way_is_refused_at_once() -> None:
-    ask = Asking(Bounds(calls=1, most_calls=1, items_per_call=4, items=6))
+    ask = Asking(Bounds(calls=1, most_calls=1, items_per_call=4), items=6)
     tasks = [ask("a", "b", "c", tenant="one"), ask("d", "e", tenant="two")]
     await ask.settle()
     started = time.perf_counter()
@@ -268,7 +271,7 @@ async def test_more_than_may_be_under_way_is_refused_at_once() -> None:
 
 
 async def test_tenant_may_have_half_of_what_may_be_under_way() -> None:
-    ask = Asking(Bounds(calls=1, most_calls=1, items_per_call=4, items=6))
+    ask = Asking(Bounds(calls=1, most_calls=1, items_per_call=4), items=6)
     task = ask("a", "b", "c", tenant="loud")
     await ask.settle()
     with pytest.raises(GatewayFull):

@@ -6,6 +6,7 @@ from typing import Any
 from fastapi import FastAPI
 from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
+from starlette.types import Receive, Scope, Send
 
 from gateway.api_answers import Problem
 from gateway.api_shapes import ErasureBody, FeedbackBody, PredictBatchBody, PredictBody
@@ -99,6 +100,18 @@ def _problems(statuses: tuple[int, ...]) -> dict[int | str, dict[str, Any]]:
 
 class DescribedApi(FastAPI):
     """An application whose OpenAPI document has the schemas that FastAPI does not see."""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one connection (ASGI) with what `build_app` put together.
+
+        FastAPI itself would first ask, for each request, whether to make spans and counts of its
+        own beside ours.
+        """
+        if self.middleware_stack is None or scope["type"] == "lifespan":
+            await super().__call__(scope, receive, send)
+            return
+        scope["app"] = self
+        await self.middleware_stack(scope, receive, send)
 
     def openapi(self) -> dict[str, Any]:
         """The document (FastAPI's own hook)."""

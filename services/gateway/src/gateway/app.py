@@ -1,15 +1,15 @@
 """The HTTP application, put together from its parts."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from fastapi import APIRouter, FastAPI
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.trace import TracerProvider
+from starlette.middleware import Middleware
+from starlette.types import ASGIApp
 
 from gateway import problems
-from gateway.access import BearerAccess
 from gateway.api_description import DescribedApi
 from gateway.direct_routes import DirectRoute, DirectRoutes
 from gateway.http_envelope import HttpEnvelope
@@ -23,20 +23,12 @@ Get an access token from `POST /oauth2/token` with your client's id and secret, 
 """
 
 
-@dataclass(frozen=True, slots=True)
-class DirectRouting:
-    """What is answered before FastAPI sees it, and who may ask for it."""
-
-    routes: Sequence[DirectRoute]
-    access: BearerAccess
-
-
 def build_app(
     routers: Sequence[APIRouter],
     *,
     request_timeout: float,
     tracer_provider: TracerProvider,
-    direct: DirectRouting | None = None,
+    direct: Sequence[DirectRoute] = (),
 ) -> FastAPI:
     """An application that serves the routers.
 
@@ -55,10 +47,12 @@ def build_app(
     for router in routers:
         app.include_router(router)
     problems.install(app)
-    if direct:
-        app.add_middleware(DirectRoutes, routes=direct.routes, access=direct.access)
-    app.add_middleware(HttpEnvelope, request_timeout=request_timeout)
-    plain = app.build_middleware_stack()
+    envelope = Middleware(HttpEnvelope, request_timeout=request_timeout)
+    routes = Middleware(DirectRoutes, routes=direct)
+    # The same parts twice. Without spans our own come first: nothing of FastAPI's is passed by what
+    # does not need it.
+    plain = _wrapped(app.build_middleware_stack(), routes, envelope)
+    app.user_middleware = [envelope, routes]
     FastAPIInstrumentor.instrument_app(
         app,
         tracer_provider=tracer_provider,
@@ -67,4 +61,11 @@ def build_app(
     )
     traced = app.build_middleware_stack()
     app.middleware_stack = SampledTracing(plain, traced, tracer_provider=tracer_provider)
+    return app
+
+
+def _wrapped(app: ASGIApp, *middlewares: Middleware) -> ASGIApp:
+    """The app within the middlewares, the last one outermost."""
+    for middleware in middlewares:
+        app = middleware.cls(app, *middleware.args, **middleware.kwargs)
     return app

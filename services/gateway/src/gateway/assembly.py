@@ -8,7 +8,7 @@ from fastapi import FastAPI
 from opentelemetry.sdk.trace import TracerProvider
 
 from gateway.access import BearerAccess
-from gateway.app import DirectRouting, build_app
+from gateway.app import build_app
 from gateway.audit_trail import AuditTrail
 from gateway.client_registry import load_clients, load_pepper
 from gateway.coalescer import Bounds
@@ -34,6 +34,7 @@ from gateway.privacy_client import PrivacyClient
 from gateway.privacy_routes import privacy_routes
 from gateway.quota_meter import QuotaMeter
 from gateway.redis_quota import RedisQuota
+from gateway.room import Room
 from gateway.settings import Settings
 from gateway.signing_keys import load_key_ring
 from gateway.stats_client import StatsClient
@@ -125,8 +126,8 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
                 calls=settings.inference_calls,
                 most_calls=settings.inference_most_calls,
                 items_per_call=settings.inference_items_per_call,
-                items=settings.inference_items,
             ),
+            Room(settings.inference_items),
             longest_wait=settings.request_timeout,
         )
         v2 = V2Client(inference_channel)
@@ -181,7 +182,7 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
                 operations_routes(health),
                 docs_routes(),
             ],
-            direct=DirectRouting(predictions.direct, access),
+            direct=predictions.direct(access),
             request_timeout=settings.request_timeout,
             tracer_provider=tracer_provider,
         )

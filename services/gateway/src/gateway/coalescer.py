@@ -7,7 +7,7 @@ as much as a quarter of a short text's model run, whatever it carries.
 
 import asyncio
 import time
-from collections import Counter, OrderedDict, deque
+from collections import OrderedDict, deque
 from collections.abc import Awaitable, Callable, Hashable, Sequence
 from contextvars import Context, copy_context
 from dataclasses import dataclass, field
@@ -16,7 +16,8 @@ from typing import Any, Generic, TypeVar
 import prometheus_client
 
 from gateway.client_presence import ClientPresence
-from gateway.domain import ClientGone, ClientGoneUnserved, DeadlineBeforeSending, GatewayFull
+from gateway.domain import ClientGone, ClientGoneUnserved, DeadlineBeforeSending
+from gateway.room import Room
 from servicekit import request_context
 from servicekit.errors import DeadlineExceeded
 
@@ -25,13 +26,6 @@ ITEMS = prometheus_client.Histogram(
     "Items that one call to inference carried.",
     buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
 )
-UNDER_WAY = prometheus_client.Gauge(
-    "weir_gateway_items", "Items that wait in the gateway or are in flight to inference."
-)
-REFUSALS = prometheus_client.Counter(
-    "weir_gateway_refused_items_total", "Items refused because too many are under way.", ["bound"]
-)
-
 DestinationT = TypeVar("DestinationT", bound=Hashable)
 WorkT = TypeVar("WorkT")
 OutcomeT = TypeVar("OutcomeT")
@@ -47,8 +41,6 @@ class Bounds:
     """In flight for one model, full ones too."""
     items_per_call: int
     """More come in one call only when a single request has more."""
-    items: int
-    """Under way in all; a tenant may have half of them."""
 
 
 @dataclass(slots=True, eq=False)
@@ -128,12 +120,12 @@ class Coalescer(Generic[DestinationT, WorkT, OutcomeT]):
         self,
         send: "_Send[DestinationT, WorkT, OutcomeT]",
         bounds: Bounds,
+        room: Room,
     ) -> None:
         self._send = send
         self._bounds = bounds
+        self._room = room
         self._lanes: dict[DestinationT, _Lane[WorkT, OutcomeT]] = {}
-        self._under_way = 0
-        self._of_tenant: Counter[str] = Counter()
 
     async def outcomes(
         self,
@@ -160,7 +152,7 @@ class Coalescer(Generic[DestinationT, WorkT, OutcomeT]):
             ClientGone: nobody waits for the answer any more.
             Exception: what `send` raised.
         """
-        self._claim(tenant, size)
+        self._room.claim(tenant, size)
         loop = asyncio.get_running_loop()
         left = request_context.time_left(limit)
         waiting: Waiting[WorkT, OutcomeT] = Waiting(
@@ -180,7 +172,7 @@ class Coalescer(Generic[DestinationT, WorkT, OutcomeT]):
                 return await waiting.answered
         finally:
             expiry.cancel()
-            self._release(tenant, size)
+            self._room.release(tenant, size)
             if waiting.call is None:
                 lane.remove(waiting)
             else:
@@ -246,27 +238,6 @@ class Coalescer(Generic[DestinationT, WorkT, OutcomeT]):
     def _forget_idle(self, destination: DestinationT, lane: _Lane[WorkT, OutcomeT]) -> None:
         if not lane.waiting and not lane.in_flight and self._lanes.get(destination) is lane:
             del self._lanes[destination]
-
-    def _claim(self, tenant: str, size: int) -> None:
-        most = self._bounds.items
-        if self._under_way + size > most:
-            bound = "all"
-        elif self._of_tenant[tenant] + size > max(1, most // 2):
-            bound = "tenant"
-        else:
-            self._under_way += size
-            self._of_tenant[tenant] += size
-            UNDER_WAY.set(self._under_way)
-            return
-        REFUSALS.labels(bound).inc(size)
-        raise GatewayFull("Too many predictions are under way.", retry_after=1.0)
-
-    def _release(self, tenant: str, size: int) -> None:
-        self._under_way -= size
-        self._of_tenant[tenant] -= size
-        if not self._of_tenant[tenant]:
-            del self._of_tenant[tenant]
-        UNDER_WAY.set(self._under_way)
 
 
 def _expire(waiting: Waiting[Any, Any]) -> None:

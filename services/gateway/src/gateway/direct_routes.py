@@ -27,7 +27,9 @@ class DirectRoute:
 
     path: str
     """As FastAPI has it: the name in metrics and logs."""
+    access: BearerAccess
     scope: str
+    """That a caller needs."""
     answer: Answer
     pattern: "re.Pattern[str]" = field(init=False)
 
@@ -39,11 +41,8 @@ class DirectRoute:
 class DirectRoutes:
     """ASGI middleware that answers its routes and passes everything else on."""
 
-    def __init__(
-        self, app: ASGIApp, *, routes: Sequence[DirectRoute], access: BearerAccess
-    ) -> None:
+    def __init__(self, app: ASGIApp, *, routes: Sequence[DirectRoute]) -> None:
         self._app = app
-        self._access = access
         self._fixed = {route.path: route for route in routes if "{" not in route.path}
         self._others = [route for route in routes if "{" in route.path]
 
@@ -57,7 +56,7 @@ class DirectRoutes:
         scope["route"] = route
         request = Request(scope, receive)
         try:
-            caller = await self._access.caller(request, (route.scope,))
+            caller = await route.access.caller(request, (route.scope,))
             response = await route.answer(request, caller, parameter)
         except ServiceError as error:
             response = of_error(scope["path"], error)

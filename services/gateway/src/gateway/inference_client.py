@@ -13,9 +13,10 @@ from gateway.client_presence import ClientPresence
 from gateway.coalescer import Bounds, Coalescer, Waiting
 from gateway.domain import InputKeeping, ModelUnknown, UpstreamFailed
 from gateway.item_outcomes import predicted
+from gateway.room import Room
 from gateway.upstream import answer_of
 from servicekit import request_context
-from servicekit.errors import NotFound
+from servicekit.errors import NotFound, Unavailable
 from servicekit.telemetry import traceparent_of
 from weir.inference.v1 import inference_pb2 as pb
 from weir.inference.v1 import inference_pb2_grpc
@@ -78,6 +79,8 @@ class TextWork:
 
 _Waiting = Waiting[TextWork, pb.ItemOutcome]
 
+_FULL = frozenset({"QUEUE_FULL", "INFERENCE_EXHAUSTED"})
+"""Codes of calls of which inference could take nothing; the latter is gRPC's own refusal."""
 _ALONE_ITEMS = 16
 _ALONE_CHARACTERS = 1000
 """A request with more of either is sent alone: the model's work on it is worth a call of its own,
@@ -88,21 +91,33 @@ class InferenceClient:
     """Calls inference over a channel that carries the gateway's token.
 
     Args:
-        bounds: how much may be under way to it.
+        bounds: how requests share calls.
+        room: how much may be under way.
         longest_wait: seconds that a prediction is waited for.
     """
 
     SERVICE = "weir.inference.v1.InferenceService"
     """What its health checks call it."""
 
-    def __init__(self, channel: grpc.aio.Channel, bounds: Bounds, *, longest_wait: float) -> None:
+    def __init__(
+        self, channel: grpc.aio.Channel, bounds: Bounds, room: Room, *, longest_wait: float
+    ) -> None:
         self._stub: inference_pb2_grpc.InferenceServiceAsyncStub = (
             inference_pb2_grpc.InferenceServiceStub(channel)
         )
         self._longest_wait = longest_wait
         self._coalescer: Coalescer[tuple[str, str], TextWork, pb.ItemOutcome] = Coalescer(
-            self._call, bounds
+            self._call, bounds, room
         )
+        self._room = room
+
+    def check_room(self, tenant: str, items: int) -> None:
+        """Returns if a request of so many items could be taken now.
+
+        Raises:
+            GatewayFull: it could not.
+        """
+        self._room.check(tenant, items)
 
     async def predict(
         self,
@@ -156,6 +171,19 @@ class InferenceClient:
             answer = await answer_of(_SERVICE, self._stub.Predict(request))
         except NotFound as error:
             raise _unknown(model) from error
+        except Unavailable as error:
+            if error.code in _FULL:
+                self._room.shrink(error.retry_after or 0.0)
+            raise
+        saturated = [
+            outcome.error.retry_after.ToNanoseconds() / 1e9
+            for outcome in answer.outcomes
+            if outcome.error.reason == pb.ITEM_ERROR_REASON_SATURATED
+        ]
+        if saturated:
+            self._room.shrink(max(saturated))
+        else:
+            self._room.grow()
         if len(answer.outcomes) != len(request.items):
             raise UpstreamFailed("inference failed.", reason="INFERENCE_FAILED")
         return answer.outcomes

@@ -43,14 +43,13 @@ class PredictionRoutes:
         self._max_body_bytes = max_body_bytes
         self._max_batch = max_batch
 
-    @property
-    def direct(self) -> list[DirectRoute]:
+    def direct(self, access: BearerAccess) -> list[DirectRoute]:
         """The routes for `DirectRoutes`."""
         return [
-            DirectRoute("/predict", _SCOPE, self._one),
-            DirectRoute("/predict/batch", _SCOPE, self._batch),
-            DirectRoute("/v1/models/{model}/predict", _SCOPE, self._one),
-            DirectRoute("/v1/models/{model}/predict/batch", _SCOPE, self._batch),
+            DirectRoute("/predict", access, _SCOPE, self._one),
+            DirectRoute("/predict/batch", access, _SCOPE, self._batch),
+            DirectRoute("/v1/models/{model}/predict", access, _SCOPE, self._one),
+            DirectRoute("/v1/models/{model}/predict/batch", access, _SCOPE, self._batch),
         ]
 
     def described(self, access: BearerAccess) -> APIRouter:

@@ -53,6 +53,8 @@ class Predictor:
         """
         known = await self._catalogue.find_for_text(model)
         check_texts(texts, fields, known.max_characters)
+        # Refused before anything is paid for: what comes in a flood must cost next to nothing.
+        self._inference.check_room(caller.tenant, len(texts))
         charge = await self._meter.charge(caller.client, len(texts))
         try:
             predictions = await self._inference.predict(

@@ -36,7 +36,7 @@ async def read_json(request: Request, shape: type[ModelT], limit: int) -> ModelT
     _expect_type(request, "application/json")
     body = await read_body(request, limit)
     try:
-        content = json.loads(body.decode("utf-8"), parse_constant=_refuse_constant)
+        content = _JSON.decode(body.decode("utf-8"))
     except (ValueError, RecursionError) as error:
         raise MalformedBody("The body is not JSON in UTF-8.") from error
     try:
@@ -66,8 +66,11 @@ async def read_form(request: Request, limit: int) -> list[tuple[str, str]]:
 
 def _has_no_body(request: Request) -> bool:
     headers = request.headers
-    length = headers.get("content-length", "0")
-    return "content-type" not in headers and "transfer-encoding" not in headers and length == "0"
+    return (
+        headers.get("content-type") is None
+        and headers.get("transfer-encoding") is None
+        and headers.get("content-length", "0") == "0"
+    )
 
 
 def _expect_type(request: Request, expected: str) -> None:
@@ -107,3 +110,6 @@ def _too_large(limit: int) -> BodyTooLarge:
 
 def _refuse_constant(name: str) -> NoReturn:
     raise ValueError(f"{name} is not JSON")
+
+
+_JSON = json.JSONDecoder(parse_constant=_refuse_constant)
