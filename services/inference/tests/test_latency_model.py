@@ -11,7 +11,7 @@ from inference.latency_model import LatencyModel, SizeGuess
 from inference.runnable import Prepared
 from inference.warm_up import measure
 
-from .simulated import ALONE, TOGETHER, FakeModel
+from .simulated import ALONE, TOGETHER, FakeModel, Simulation
 
 MEASURED = {(1, 8): 1.0, (1, 64): 8.0, (1, 256): 40.0, (4, 8): 3.0, (4, 64): 34.0, (8, 8): 7.0}
 
@@ -114,3 +114,14 @@ def test_size_is_guessed_by_what_earlier_texts_had() -> None:
     assert guess.of(100) == pytest.approx(50, abs=1)
     assert guess.of(5000) == 256
     assert guess.of(0) == 1
+
+
+def test_prediction_that_keeps_everything_from_running_is_tried_again_some_time() -> None:
+    simulation = Simulation(FakeModel(ALONE))
+    for _ in range(50):
+        simulation.schedule.latency_of(simulation.model).observe(1, 100, 100.0)
+    for number in range(200):
+        simulation.arrive(float(number), "acme", f"r-{number}", [100], deadline=number + 0.2)
+    simulation.run()
+    assert simulation.refused
+    assert simulation.ended

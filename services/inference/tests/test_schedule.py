@@ -13,7 +13,7 @@ SIZES = st.integers(1, 256)
 EVERY_KIND = st.sampled_from([ALONE, TOGETHER])
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(
     batching=EVERY_KIND,
     threads=st.integers(1, 3),
@@ -34,7 +34,7 @@ def test_one_that_floods_delays_another_by_one_batch_at_most(
     assert wait <= simulation.longest_batch + 1e-9
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=20)
 @given(
     batching=EVERY_KIND,
     flood=st.lists(SIZES, min_size=50, max_size=100),
@@ -85,7 +85,7 @@ def test_flood_of_one_model_delays_another_model_by_one_batch() -> None:
     assert end <= 0.1 + 0.01 + 1e-9
 
 
-@settings(deadline=None, max_examples=30)
+@settings(deadline=None, max_examples=10)
 @given(batching=EVERY_KIND, long=st.integers(150, 256))
 def test_no_text_starves_among_shorter_ones_that_keep_coming(batching: Batching, long: int) -> None:
     simulation = Simulation(FakeModel(batching))
@@ -99,7 +99,7 @@ def test_no_text_starves_among_shorter_ones_that_keep_coming(batching: Batching,
     assert max(bulk) <= 3.5
 
 
-@settings(deadline=None)
+@settings(deadline=None, max_examples=40)
 @given(sizes=st.lists(SIZES, min_size=1, max_size=200), threads=st.integers(1, 3))
 def test_batches_keep_to_the_models_limits_and_pay(sizes: list[int], threads: int) -> None:
     simulation = Simulation(FakeModel(TOGETHER), threads)
@@ -146,7 +146,7 @@ def test_deadline_that_passes_while_waiting_drops_the_item_before_it_runs() -> N
     assert {job.tenant for job in simulation.ended} == {"acme", "a", "b", "c"}
 
 
-@settings(deadline=None, max_examples=50)
+@settings(deadline=None, max_examples=20)
 @given(batching=EVERY_KIND, threads=st.integers(1, 2), factor=st.floats(2, 5))
 def test_overload_is_refused_and_what_is_taken_is_answered_in_time(
     batching: Batching, threads: int, factor: float

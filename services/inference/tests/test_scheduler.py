@@ -14,7 +14,7 @@ from inference.runnable import Prepared
 from inference.scheduler import Answer, Scheduler
 from testkit.waiting import until
 
-from .simulated import ALONE, NO_LIMITS, TOGETHER, Encoded, FakeModel, item
+from .simulated import ALONE, NO_LIMITS, TOGETHER, Encoded, FakeModel, item, latency
 
 
 class GatedModel(FakeModel):
@@ -35,7 +35,7 @@ class GatedModel(FakeModel):
         return sorted(text for batch in self.batches for text in batch)
 
 
-class PickyModel(FakeModel):
+class PickyModel(GatedModel):
     """Fails on every batch with a text that it does not like, and cannot even encode another."""
 
     def prepare(self, item: Item) -> Encoded | Rejection:
@@ -152,16 +152,28 @@ async def test_what_is_too_much_is_refused_while_the_rest_is_taken() -> None:
 
 
 async def test_poison_fails_alone(scheduler: Scheduler) -> None:
-    model = PickyModel(TOGETHER)
-    texts = ["a", "poison", "b", "unreadable", "blank", "c"] * 3
-    answers = await scheduler.run([(model, item(text)) for text in texts])
+    model = PickyModel()
+    scheduler._schedule.introduce(model, latency())
+    running = asyncio.create_task(scheduler.run([(model, item("first"))]))
+    await until_set(model.started)
+    texts = ["a", "poison", "b", "unreadable", "blank", "c"]
+    waiting = asyncio.create_task(scheduler.run([(model, item(text)) for text in texts]))
+
+    async def encoded() -> bool:
+        return scheduler._schedule.ready == 4
+
+    await until(encoded)
+    model.gate.set()
     failed = Fault.MODEL_FAILED
-    assert faults(answers) == [None, failed, None, failed, Fault.TEXT_BLANK, None] * 3
+    assert faults(await waiting) == [None, failed, None, failed, Fault.TEXT_BLANK, None]
     assert max(map(len, model.batches)) > 1
+    await running
 
 
 async def test_model_that_loses_an_answer_mixes_none_up(scheduler: Scheduler) -> None:
-    answers = await scheduler.run([(PickyModel(TOGETHER), item(text)) for text in ("a", "lost")])
+    model = PickyModel()
+    model.gate.set()
+    answers = await scheduler.run([(model, item(text)) for text in ("a", "lost")])
     assert Fault.MODEL_FAILED in faults(answers)
     for text, answer in zip(("a", "lost"), answers, strict=True):
         assert isinstance(answer, Rejection) or answer.facts.characters == len(text)

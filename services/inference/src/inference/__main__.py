@@ -40,6 +40,9 @@ from weir.inference.v1 import inference_pb2_grpc
 from weir.oip.v2 import open_inference_pb2_grpc
 
 _STREAM_INTERVAL = 1.0
+_SWITCH_INTERVAL = 0.0005
+"""Longest that a thread whose batch is done waits for the interpreter, seconds. By default it is
+5 ms, as long as a short text takes, and its core would be idle."""
 
 
 class RepositoryMissing(Exception):
@@ -58,6 +61,7 @@ async def serve(settings: Settings) -> None:
         raise RepositoryMissing(
             f"WEIR_MODEL_REPOSITORY: {settings.model_repository} is no directory"
         )
+    sys.setswitchinterval(_SWITCH_INTERVAL)
     key_file = settings.input_sealing_key_file
     sealing_key = load_sealing_key(key_file) if key_file else None
     tracer_provider = configure_tracing("inference", settings)

@@ -29,14 +29,15 @@ def companions(
         return []
     others: list[Job] = []
     best, cheapest = 0, _WORTH_IT
-    longest, alone = lead.size, lead.seconds
+    longest, alone = lead.size, seconds(1, lead.size)
     for job in similar:
         longest = max(longest, job.size)
         items = len(others) + 2
         if items > most or items * longest > batching.max_padded_tokens:
             break
         others.append(job)
-        alone += job.seconds
+        # Not what it was predicted when it came: the machine's pace may have changed.
+        alone += seconds(1, job.size)
         share = seconds(items, longest) / alone
         if share < cheapest:
             best, cheapest = len(others), share

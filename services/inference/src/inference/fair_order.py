@@ -1,6 +1,8 @@
 """Whose turn it is among flows that share something scarce."""
 
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable
+from heapq import heappop, heappush
+from itertools import count
 from typing import Generic, TypeVar
 
 Flow = TypeVar("Flow", bound=Hashable)
@@ -21,17 +23,14 @@ class FairOrder(Generic[Flow]):
         self._given: dict[Flow, float] = {}
         self._left: dict[Flow, float] = {}
         self._now = 0.0
-
-    def __len__(self) -> int:
-        return len(self._given)
-
-    def __iter__(self) -> Iterator[Flow]:
-        return iter(self._given)
+        # An entry counts as long as it says what its flow was given; others are passed over.
+        self._queue: list[tuple[float, int, Flow]] = []
+        self._numbers = count()
 
     def join(self, flow: Flow) -> None:
         """It wants something from now on; nothing changes if it already did."""
         if flow not in self._given:
-            self._given[flow] = max(self._now, self._left.pop(flow, 0.0))
+            self._set(flow, max(self._now, self._left.pop(flow, 0.0)))
 
     def leave(self, flow: Flow) -> None:
         """It wants nothing more."""
@@ -47,16 +46,29 @@ class FairOrder(Generic[Flow]):
         Raises:
             ValueError: nobody wants anything.
         """
-        return min(self._given, key=self._given.__getitem__)
+        if not self._given:
+            raise ValueError("nobody wants anything")
+        while True:
+            given, _, flow = self._queue[0]
+            if self._given.get(flow) == given:
+                return flow
+            heappop(self._queue)
 
     def serve(self, flow: Flow, cost: float) -> None:
         """It had its turn, and was given that much."""
         self._now = max(self._now, self._given[flow])
-        self._given[flow] += cost
+        self.charge(flow, cost)
 
     def charge(self, flow: Flow, cost: float) -> None:
         """It was given that much in somebody else's turn."""
-        self._given[flow] += cost
+        self._set(flow, self._given[flow] + cost)
+
+    def _set(self, flow: Flow, given: float) -> None:
+        self._given[flow] = given
+        heappush(self._queue, (given, next(self._numbers), flow))
+        if len(self._queue) > 2 * len(self._given) + _REMEMBERED:
+            current = (entry for entry in self._queue if self._given.get(entry[2]) == entry[0])
+            self._queue = sorted(current)
 
     def _forget(self) -> None:
         """Whoever is behind by now, and of the others those that left first."""

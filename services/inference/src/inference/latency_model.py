@@ -13,6 +13,7 @@ _SECONDS_PER_TOKEN = 2e-4
 _OUTLIER = 2.0
 _PACE_WEIGHT = 0.1
 _CELL_WEIGHT = 0.02
+_DOUBT = 0.98
 
 
 class LatencyModel:
@@ -50,6 +51,14 @@ class LatencyModel:
         self._pace *= ratio**_PACE_WEIGHT
         for cell, weight in around:
             self._cells[cell] *= ratio ** (_CELL_WEIGHT * weight / total)
+
+    def doubt(self) -> None:
+        """Something was not run for being predicted to take too long.
+
+        Without runs nothing would ever correct a prediction that was too high; so it falls a little
+        each time, until one is tried.
+        """
+        self._pace *= _DOUBT
 
     def _around(self, items: int, size: int) -> list[tuple[Cell, float]]:
         """Measured points and the weights with which they make this one."""

@@ -7,7 +7,7 @@ from weakref import WeakKeyDictionary
 from inference.admission import Forecast, Limits, refusal
 from inference.backlog import Backlog
 from inference.batch_choice import companions
-from inference.domain import Rejection
+from inference.domain import Fault, Rejection
 from inference.latency_model import LatencyModel, Profile
 from inference.runnable import Prepared, RunnableModel
 from inference.waiting import Job, WaitingQueue
@@ -101,6 +101,8 @@ class Schedule:
                     self._forecast(job, now, waits), job.item.deadline, self._limits
                 )
                 if rejection is not None:
+                    if rejection.fault is Fault.DEADLINE_EXCEEDED and not _is_late(job, now):
+                        profile.latency.doubt()
                     refused.append((job, rejection))
                     continue
                 self._account(job, 1)

@@ -9,6 +9,8 @@ from inference.domain import Item
 from inference.fair_order import FairOrder
 from inference.runnable import Prepared, RunnableModel
 
+_Line = tuple[str, str, str]
+
 
 @dataclass(slots=True, eq=False)
 class Job:
@@ -39,9 +41,9 @@ class Job:
         return self.item.caller.tenant
 
     @property
-    def line(self) -> tuple[RunnableModel, str]:
+    def line(self) -> _Line:
         """What it waits behind others of: the items of one request to one model."""
-        return (self.model, self.item.request_id)
+        return (self.model.name, self.model.version, self.item.request_id)
 
 
 _Jobs = OrderedDict[Job, None]
@@ -51,8 +53,8 @@ class _Lines:
     """One tenant's jobs: fair between its requests, first come first served within each."""
 
     def __init__(self) -> None:
-        self.order: FairOrder[tuple[RunnableModel, str]] = FairOrder()
-        self.jobs: dict[tuple[RunnableModel, str], _Jobs] = {}
+        self.order: FairOrder[_Line] = FairOrder()
+        self.jobs: dict[_Line, _Jobs] = {}
         self.by_age: _Jobs = OrderedDict()
 
 
