@@ -9,7 +9,7 @@ STUBS = libs/contracts/src
 BENCH = single_predictions intake log_queries
 
 .DEFAULT_GOAL := help
-.PHONY: bench chaos help python trace run replay status test test-migrations test-postgres lint fmt protos lock clean
+.PHONY: bench bench-peers chaos help python trace run replay status test test-migrations test-postgres lint fmt protos lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
@@ -60,6 +60,10 @@ replay: python ## Send labelled texts through a platform and check the books: DA
 bench: python ## Measure this machine: BENCH=single_predictions, intake, log_queries (all three by default), profile or scheduler
 	@$(ENVIRONMENTS) sync dev
 	@for bench in $(BENCH); do .venv/bin/python tests/bench/$$bench.py $(ARGS) || exit 1; done
+
+bench-peers: python ## Compare with LitServe, BentoML and MLServer, half an hour: ARGS=--quick for a rehearsal
+	@$(ENVIRONMENTS) sync dev peer-litserve peer-bentoml peer-mlserver
+	@.venv/bin/python tests/bench/peers.py $(ARGS)
 
 chaos: python ## Kill processes at random and take PostgreSQL away under traffic, compare the books
 	@$(ENVIRONMENTS) sync dev

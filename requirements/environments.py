@@ -32,6 +32,8 @@ CONTRACTS, SERVICEKIT, TESTKIT = "libs/contracts", "libs/servicekit", "libs/test
 LOCAL = "deploy/local"
 SERVICES = ("gateway", "inference", "prediction_log", "drift")
 SERVICE_PATHS = tuple(f"services/{name}" for name in SERVICES)
+# Other servers that `make bench-peers` compares with; nothing else installs them.
+PEERS = ("litserve", "bentoml", "mlserver")
 
 
 @dataclass(frozen=True)
@@ -60,6 +62,7 @@ ENVIRONMENTS: Mapping[str, Environment] = {
         ("services/training", TESTKIT, LOCAL),
         torch=True,
     ),
+    **{f"peer-{name}": Environment(f".venvs/peer-{name}", (f"peer-{name}",), ()) for name in PEERS},
 }
 
 # What each locked set is made of. The first one is resolved alone, the others agree with it.
@@ -76,7 +79,10 @@ LOCKED_SETS: Mapping[str, Sequence[str]] = {
         *("services/training/pyproject.toml", "--extra", "s3"),
         *("--group", "services/training/pyproject.toml:test"),
     ],
+    **{f"peer-{name}": [f"requirements/peer-{name}.in"] for name in PEERS},
 }
+# What a peer runs the model with is what Weir runs it with; the rest is the peer's own choice.
+_SHARED_WITH_PEERS = ("numpy", "onnxruntime", "tokenizers")
 _CUDA = ("cuda-", "nvidia-", "triton")
 _OWN_PACKAGES = (
     "weir-contracts",
@@ -117,8 +123,9 @@ def _make(environment: Environment) -> None:
         # By version: its CPU build comes from different places, each with its own hash. What it
         # needs is in the locked set already.
         uv("pip", "install", *target, "--no-deps", *_cpu_only(), "-r", _set_file("torch"))
-    editable = [argument for path in environment.distributions for argument in ("-e", path)]
-    uv("pip", "install", *target, "--no-deps", *editable)
+    if environment.distributions:
+        editable = [argument for path in environment.distributions for argument in ("-e", path)]
+        uv("pip", "install", *target, "--no-deps", *editable)
     uv("pip", "check", *target)
 
 
@@ -146,10 +153,10 @@ def _set_file(name: str) -> str:
 
 
 def lock() -> None:
-    """Resolves every set for all platforms and Pythons; all agree on every version."""
+    """Resolves every set for all platforms and Pythons; all but the peers' agree on versions."""
     for name, sources in LOCKED_SETS.items():
         print(f"locking {name}", flush=True)
-        constraint = [] if name == "dev" else ["--constraint", _set_file("dev")]
+        constraint = [] if name == "dev" else ["--constraint", _constraints_of(name)]
         extra = []
         if name == "training":
             # torch is locked by version, and the CPU build needs nothing of CUDA.
@@ -163,6 +170,18 @@ def lock() -> None:
             *("--output-file", _set_file(name), *sources),
         )
     _drop_cuda(ROOT / _set_file("training"))
+
+
+def _constraints_of(name: str) -> str:
+    """The file of versions that a set must agree with."""
+    if not name.startswith("peer-"):
+        return _set_file("dev")
+    pinned = re.compile(rf"^(?:{'|'.join(_SHARED_WITH_PEERS)})==[^\\\n]*", re.MULTILINE)
+    shared = pinned.findall((ROOT / _set_file("dev")).read_text())
+    (ROOT / ".venvs").mkdir(exist_ok=True)
+    file = ROOT / ".venvs" / "peer-constraints.txt"
+    file.write_text("\n".join(shared) + "\n")
+    return str(file)
 
 
 def _drop_cuda(file: Path) -> None:

@@ -16,6 +16,7 @@ import sys
 import time
 from collections import Counter, deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from typing import Any
 from urllib.parse import urlsplit
@@ -54,7 +55,8 @@ class Result:
     rate: float
     """Answers of status 200 a second."""
     statuses: dict[str, int]
-    """Answers by status; `failed` for connections that broke."""
+    """Answers by status; `failed` for connections that broke, `unanswered` for those that still
+    waited long after the end."""
     answered_ms: dict[str, float]
     """Of the answers of status 200."""
     refused_ms: dict[str, float]
@@ -149,7 +151,10 @@ class _Generator:
         self._overdue.clear()
         if self._under_way:
             self._finished.clear()
-            await asyncio.wait_for(self._finished.wait(), _GIVE_UP)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._finished.wait(), _GIVE_UP)
+        if self._under_way:
+            self._statuses["unanswered"] = self._under_way
         return self._result(unsent)
 
     async def _connected(self) -> _Connection:
@@ -244,7 +249,8 @@ def _quantiles(times: list[float]) -> dict[str, float]:
         return {}
     times.sort()
     last = len(times) - 1
-    return {name: round(times[round(share * last)], 3) for name, share in _QUANTILES}
+    found = {name: round(times[round(share * last)], 3) for name, share in _QUANTILES}
+    return found | {"mean": round(sum(times) / len(times), 3)}
 
 
 def main() -> None:

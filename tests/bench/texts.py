@@ -1,16 +1,21 @@
 """Texts to measure with: made ones, or a data set's own from a directory.
 
 A directory holds SST-2 as GLUE's `dev.tsv` (its first column is `sentence`) for the short ones, and
-IMDB's `pos/*.txt` and `neg/*.txt` for the long ones; either may be missing.
+IMDB's `pos/*.txt` and `neg/*.txt` for the long ones; or both as `sst2/dev.jsonl.gz` and
+`imdb/dev.jsonl.gz`, one object with a `text` a line. Either may be missing.
 """
 
 import csv
+import gzip
+import json
 import random
 from collections.abc import Sequence
 from pathlib import Path
 
 KINDS = ("short", "long", "mix")
 _MOST = 2000
+_LONGEST = 5000
+"""Characters: what the gateway takes."""
 _WORDS = """
     film plot story actor scene music ending camera dialogue character director moment
     audience warm dull brilliant slow moving clumsy honest predictable delightful tired sharp
@@ -44,10 +49,21 @@ def _made(kind: str) -> list[str]:
 
 
 def _found(kind: str, directory: Path) -> list[str]:
-    texts = _sentences(directory) if kind == "short" else _reviews(directory)
+    if kind == "short":
+        texts = _lines(directory / "sst2") or _sentences(directory)
+    else:
+        texts = _lines(directory / "imdb") or _reviews(directory)
     if not texts:
         raise FileNotFoundError(f"{directory} holds no {kind} texts")
     return texts
+
+
+def _lines(directory: Path) -> list[str]:
+    file = directory / "dev.jsonl.gz"
+    if not file.exists():
+        return []
+    with gzip.open(file, "rt", encoding="utf-8") as lines:
+        return [json.loads(line)["text"][:_LONGEST] for line in lines]
 
 
 def _sentences(directory: Path) -> list[str]:
@@ -64,4 +80,4 @@ def _reviews(directory: Path) -> list[str]:
     files: Sequence[Path] = sorted(
         path for path in directory.rglob("*.txt") if path.parent.name in ("pos", "neg")
     )
-    return [path.read_text(encoding="utf-8")[:5000] for path in files[: 2 * _MOST]]
+    return [path.read_text(encoding="utf-8")[:_LONGEST] for path in files[: 2 * _MOST]]
