@@ -89,7 +89,7 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--kinds", nargs="+", choices=KINDS, default=["short"])
     parser.add_argument("--concurrency", nargs="+", type=int, default=[1, 16, FULL, 256])
-    parser.add_argument("--shares", nargs="*", type=float, default=[0.5, 0.8, 1.2])
+    parser.add_argument("--shares", nargs="*", type=float, default=[0.5, 0.8, 1.2, 3.0])
     parser.add_argument("--seconds", type=float, default=10.0, help="of each measurement")
     parser.add_argument("--no-batches", dest="batches", action="store_false")
     parser.add_argument("--json", type=Path, help="file for the results")

@@ -6,6 +6,7 @@ from pathlib import Path
 import prometheus_client
 import structlog
 from opentelemetry import trace
+from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import (
@@ -35,9 +36,6 @@ def configure_tracing(service: str, settings: TelemetrySettings) -> TracerProvid
     )
     exporters: list[SpanExporter] = []
     if settings.otlp_endpoint:
-        # Only here: it takes 10 MiB and a tenth of a second, which most processes never need.
-        from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
-
         exporters.append(OTLPSpanExporter(endpoint=settings.otlp_endpoint, insecure=True))
     if settings.trace_file is not None:
         exporters.append(_FileExporter(settings.trace_file))
