@@ -9,7 +9,7 @@ STUBS = libs/contracts/src
 BENCH = single_predictions intake log_queries
 
 .DEFAULT_GOAL := help
-.PHONY: bench bench-peers chaos help python trace run replay status test test-migrations test-postgres lint fmt protos lock clean
+.PHONY: bench bench-peers chaos fuzz help python trace run replay status test test-migrations test-postgres lint fmt protos lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
@@ -64,6 +64,11 @@ bench: python ## Measure this machine: BENCH=single_predictions, intake, log_que
 bench-peers: python ## Compare with LitServe, BentoML and MLServer, half an hour: ARGS=--quick for a rehearsal
 	@$(ENVIRONMENTS) sync dev peer-litserve peer-bentoml peer-mlserver
 	@.venv/bin/python tests/bench/peers.py $(ARGS)
+
+fuzz: python ## Send 100,000 mutated bodies of the Open Inference Protocol through its codec, 5,000 to the gateway
+	@$(ENVIRONMENTS) sync gateway
+	@WEIR_TEST_FUZZED_BODIES=100000 WEIR_TEST_FUZZED_REQUESTS=5000 .venvs/gateway/bin/python -m pytest -q \
+		-c pyproject.toml --timeout 3600 -k mutated services/gateway/tests/test_v2_codec.py services/gateway/tests/test_v2_routes.py
 
 chaos: python ## Kill processes at random and take PostgreSQL away under traffic, compare the books
 	@$(ENVIRONMENTS) sync dev

@@ -34,6 +34,8 @@ SERVICES = ("gateway", "inference", "prediction_log", "drift")
 SERVICE_PATHS = tuple(f"services/{name}" for name in SERVICES)
 # Other servers that `make bench-peers` compares with; nothing else installs them.
 PEERS = ("litserve", "bentoml", "mlserver")
+# Others' clients that tests run against Weir, in an environment that tests make when they need it.
+OIP_CLIENTS = "oip-clients"
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,7 @@ ENVIRONMENTS: Mapping[str, Environment] = {
         torch=True,
     ),
     **{f"peer-{name}": Environment(f".venvs/peer-{name}", (f"peer-{name}",), ()) for name in PEERS},
+    OIP_CLIENTS: Environment(f".venvs/{OIP_CLIENTS}", (OIP_CLIENTS,), ()),
 }
 
 # What each locked set is made of. The first one is resolved alone, the others agree with it.
@@ -80,6 +83,7 @@ LOCKED_SETS: Mapping[str, Sequence[str]] = {
         *("--group", "services/training/pyproject.toml:test"),
     ],
     **{f"peer-{name}": [f"requirements/peer-{name}.in"] for name in PEERS},
+    OIP_CLIENTS: [f"requirements/{OIP_CLIENTS}.in"],
 }
 # What a peer runs the model with is what Weir runs it with; the rest is the peer's own choice.
 _SHARED_WITH_PEERS = ("numpy", "onnxruntime", "tokenizers")
@@ -153,10 +157,11 @@ def _set_file(name: str) -> str:
 
 
 def lock() -> None:
-    """Resolves every set for all platforms and Pythons; all but the peers' agree on versions."""
+    """Resolves every set for all platforms and Pythons; all but others' agree on versions."""
     for name, sources in LOCKED_SETS.items():
         print(f"locking {name}", flush=True)
-        constraint = [] if name == "dev" else ["--constraint", _constraints_of(name)]
+        alone = name in ("dev", OIP_CLIENTS)
+        constraint = [] if alone else ["--constraint", _constraints_of(name)]
         extra = []
         if name == "training":
             # torch is locked by version, and the CPU build needs nothing of CUDA.
