@@ -38,7 +38,8 @@ def exported(tmp_path: Path) -> Exported:
         data=({"name": "toys", "split": "dev", "rows": 60, "sha256": "0" * 64},),
         checks=(Check("agreement", 0.995, 0.99, "at least"),),
         speed={},
-        calibration={"rows": 10},
+        confidence=None,
+        activations={"rows": 10},
         files={"int8.onnx": {"bytes": 5, "sha256": hashlib.sha256(b"graph").hexdigest()}},
     )
 

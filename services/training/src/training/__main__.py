@@ -15,6 +15,7 @@ from training.domain import (
     TrainingError,
 )
 from training.evaluate_command import evaluate_command
+from training.export_command import compare_command, export_command
 from training.fit_command import fit_command
 from training.package_command import build_command, package_command
 from training.prepare_command import prepare_command, recipe_command
@@ -44,6 +45,8 @@ app = typer.Typer(
 app.command("prepare")(prepare_command)
 app.command("fit")(fit_command)
 app.command("evaluate")(evaluate_command)
+app.command("export")(export_command)
+app.command("compare")(compare_command)
 app.command("package")(package_command)
 app.command("build")(build_command)
 app.command("register")(register_command)

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from training.dataset import read_dataset
 from training.domain import Dataset, InputError
-from training.prepared_data import DESCRIPTION, read_prepared
+from training.prepared_data import DESCRIPTION, PreparedData, read_prepared
 
 
 def dev_sets(path: Path, labels: tuple[str, ...]) -> tuple[Dataset, ...]:
@@ -19,6 +19,11 @@ def dev_sets(path: Path, labels: tuple[str, ...]) -> tuple[Dataset, ...]:
     data = read_prepared(path)
     if data.labels != labels:
         raise InputError(f"{path}: labels {', '.join(data.labels)}, not {', '.join(labels)}")
+    return by_source(data)
+
+
+def by_source(data: PreparedData) -> tuple[Dataset, ...]:
+    """The dev rows of a prepared data set, source by source."""
     digest = data.description["files"]["dev.jsonl.gz"]["sha256"]
     rows = data.splits["dev"]
     return tuple(

@@ -76,7 +76,9 @@ class Exported:
     ``fp32_accuracy``, ``accuracy`` (of the served graph, each text alone), ``f1``, ``agreement``,
     ``mean_confidence``, ``noise_changed_labels`` and ``labels_sha256``. ``data`` describes the dev
     rows they come from (name, split, rows, sha256). ``speed`` is measured on the machine that
-    exported, and ``files`` has bytes and SHA-256 of each graph.
+    exported, ``confidence`` says how the temperature was fitted and what it is worth,
+    ``activations`` where the scales of a static graph come from, and ``files`` has bytes and
+    SHA-256 of each graph.
     """
 
     directory: Path
@@ -94,7 +96,8 @@ class Exported:
     data: tuple[Mapping[str, Any], ...]
     checks: tuple[Check, ...]
     speed: Mapping[str, Any]
-    calibration: Mapping[str, Any] | None
+    confidence: Mapping[str, Any] | None
+    activations: Mapping[str, Any] | None
     files: Mapping[str, Mapping[str, Any]]
 
     @property

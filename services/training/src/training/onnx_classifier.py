@@ -12,6 +12,7 @@ from tokenizers import Tokenizer
 
 from training.domain import Prediction
 from training.exported import Exported
+from training.probabilities import softmax
 from training.tokenizer import load_tokenizer
 from training.training_record import TOKENIZER
 from training.truncation import cut_middle, set_truncation
@@ -49,7 +50,7 @@ class OnnxClassifier:
         logits = run_logits(self._session, [cut_middle(encoding.ids, limit)])[0]
         tokens = cut_middle(encoding.tokens, limit)
         return Prediction(
-            probabilities=tuple(softmax(logits / self._temperature).tolist()),
+            probabilities=tuple(softmax(logits, self._temperature).tolist()),
             input_tokens=len(tokens),
             special_tokens=sum(cut_middle(encoding.special_tokens_mask, limit)),
             unknown_tokens=tokens.count(self._unknown_token),
@@ -76,7 +77,9 @@ def open_session(model: Path | bytes, threads: int = 1) -> onnxruntime.Inference
     return onnxruntime.InferenceSession(model, options, providers=["CPUExecutionProvider"])
 
 
-def run_logits(session: onnxruntime.InferenceSession, rows: Sequence[Sequence[int]]) -> Floats:
+def run_logits(
+    session: onnxruntime.InferenceSession, rows: Sequence[Sequence[int] | npt.NDArray[np.int32]]
+) -> Floats:
     """The logits ``[rows, labels]`` of token ids in one run, padded to the longest row."""
     ids = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
     mask = np.zeros_like(ids)
@@ -85,11 +88,3 @@ def run_logits(session: onnxruntime.InferenceSession, rows: Sequence[Sequence[in
         mask[place, : len(row)] = 1
     (logits,) = session.run(["logits"], {"input_ids": ids, "attention_mask": mask})
     return np.asarray(logits, dtype=np.float32)
-
-
-def softmax(logits: Floats) -> npt.NDArray[np.float64]:
-    """Turn logits into float64 probabilities that sum to 1 over the last axis."""
-    widened = logits.astype(np.float64)
-    powers = np.exp(widened - widened.max(axis=-1, keepdims=True))
-    probabilities: npt.NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
-    return probabilities

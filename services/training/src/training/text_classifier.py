@@ -44,13 +44,15 @@ class Head(torch.nn.Module):
 
     def forward(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
         """Map float ``[rows, tokens, width]`` and its int64 mask to ``[rows, labels]``."""
-        if self.dense is not None:
-            pooled = torch.tanh(self.dense(hidden[:, 0]))
-        else:
-            weights = mask.unsqueeze(-1).to(hidden.dtype)
-            pooled = (hidden * weights).sum(1) / weights.sum(1)
-        logits: torch.Tensor = self.logits(self.dropout(pooled))
+        logits: torch.Tensor = self.logits(self.dropout(self.pool(hidden, mask)))
         return logits
+
+    def pool(self, hidden: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """Map float ``[rows, tokens, width]`` and its int64 mask to ``[rows, width]``."""
+        if self.dense is not None:
+            return torch.tanh(self.dense(hidden[:, 0]))
+        weights = mask.unsqueeze(-1).to(hidden.dtype)
+        return (hidden * weights).sum(1) / weights.sum(1)
 
 
 class TextClassifier(torch.nn.Module):
@@ -78,6 +80,12 @@ class TextClassifier(torch.nn.Module):
         )
         logits = self.head(output.last_hidden_state, mask).float()
         return logits, tuple(output.hidden_states or ())
+
+    def pooled(self, ids: torch.Tensor, mask: torch.Tensor) -> torch.Tensor:
+        """What the head's last layer sees: float32 ``[rows, width]``."""
+        segments = {"token_type_ids": torch.zeros_like(ids)} if self._takes_segments else {}
+        output = self.encoder(input_ids=ids, attention_mask=mask, **segments)
+        return self.head.pool(output.last_hidden_state, mask).float()
 
     @property
     def max_tokens(self) -> int:

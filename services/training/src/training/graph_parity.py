@@ -1,0 +1,151 @@
+"""Holds the graphs against the model that they stand for, on every dev row."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import onnxruntime
+import torch
+
+from training.batches import sorted_batches
+from training.encoded_rows import EncodedRow, make_batch
+from training.exported import Check
+from training.onnx_classifier import run_logits
+from training.probabilities import softmax
+from training.progress import Progress
+from training.text_classifier import TextClassifier
+
+Logits = npt.NDArray[np.float32]
+# Answers about token ids: one row of logits for each.
+Answer = Callable[[Sequence[int]], Logits]
+
+MOST_ITEMS, MOST_TOKENS = 16, 2048
+# How far float arithmetic in another order may move a probability.
+FLOAT_DIFFERENCE = 1e-4
+# What quantisation may cost: half a point of accuracy, and one answer in a hundred another one.
+ACCURACY_LOSS = 0.005
+AGREEMENT = 0.99
+# Rows that are asked again among mates, from all lengths.
+MATES_ROWS = 48
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """Logits ``[rows, labels]`` to the same rows, of torch, the float graph and the served one."""
+
+    torch: Logits
+    fp32: Logits
+    served: Logits
+
+
+def model_logits(model: TextClassifier, rows: Sequence[EncodedRow], progress: Progress) -> Logits:
+    """What torch answers, ``[rows, labels]`` in the order of ``rows``."""
+    cpu = torch.device("cpu")
+
+    def answer(indices: Sequence[int]) -> Logits:
+        batch = make_batch(rows, indices, model.pad_id, cpu)
+        with torch.inference_mode():
+            logits: Logits = model(batch.ids, batch.mask).numpy()
+        return logits
+
+    return _answers(rows, answer, "asking torch", progress, items=MOST_ITEMS)
+
+
+def graph_logits(
+    session: onnxruntime.InferenceSession,
+    rows: Sequence[EncodedRow],
+    title: str,
+    progress: Progress,
+    *,
+    alone: bool,
+) -> Logits:
+    """What a graph answers, each row alone or among rows of similar length."""
+
+    def answer(indices: Sequence[int]) -> Logits:
+        return run_logits(session, [rows[index].ids for index in indices])
+
+    return _answers(rows, answer, title, progress, items=1 if alone else MOST_ITEMS)
+
+
+def _answers(
+    rows: Sequence[EncodedRow], answer: Answer, title: str, progress: Progress, *, items: int
+) -> Logits:
+    lengths = [len(row.ids) for row in rows]
+    answers: list[Logits] = [np.empty(0, np.float32)] * len(rows)
+    with progress.task(title, len(rows), "rows") as advance:
+        for indices in sorted_batches(lengths, rows=items, tokens=MOST_TOKENS):
+            for index, logits in zip(indices, answer(indices), strict=True):
+                answers[index] = logits
+            advance(len(indices))
+    return np.stack(answers)
+
+
+def mates_difference(session: onnxruntime.InferenceSession, rows: Sequence[EncodedRow]) -> float:
+    """How far a probability moves when a row shares its run with longer and shorter rows."""
+    by_length = sorted(rows, key=lambda row: len(row.ids))
+    chosen = by_length[:: max(1, len(rows) // MATES_ROWS)]
+    # Neighbours in this order are as different in length as can be.
+    half = len(chosen) // 2
+    worst = 0.0
+    for pair in zip(chosen[:half], chosen[half:], strict=False):
+        together = softmax(run_logits(session, [row.ids for row in pair]))
+        alone = softmax(np.concatenate([run_logits(session, [row.ids]) for row in pair]))
+        worst = max(worst, float(np.abs(together - alone).max()))
+    return worst
+
+
+def parity_checks(answers: Answers, labels: npt.NDArray[np.int64]) -> tuple[Check, ...]:
+    """The float graph against torch, and the served graph against the float one."""
+    difference = float(np.abs(softmax(answers.torch) - softmax(answers.fp32)).max())
+    float_labels, served_labels = answers.fp32.argmax(axis=1), answers.served.argmax(axis=1)
+    loss = float((float_labels == labels).mean() - (served_labels == labels).mean())
+    return (
+        Check("fp32 largest difference of a probability from torch", difference,
+              FLOAT_DIFFERENCE, "at most"),
+        Check("accuracy lost by quantisation", loss, ACCURACY_LOSS, "at most"),
+        Check("agreement with fp32", float((float_labels == served_labels).mean()),
+              AGREEMENT, "at least"),
+    )  # fmt: skip
+
+
+def source_metrics(
+    rows: Sequence[EncodedRow], answers: Answers, temperature: float
+) -> dict[str, dict[str, Any]]:
+    """Figures of each source, in alphabetical order.
+
+    ``labels_sha256`` is the digest of the predicted label indices as one ASCII string ("0110…"), in
+    the order of the rows: it tells at once whether every answer elsewhere is the same.
+    """
+    labels = np.array([row.label for row in rows])
+    sources = np.array([row.source for row in rows])
+    figures: dict[str, dict[str, Any]] = {}
+    for source in sorted(set(sources.tolist())):
+        here = sources == source
+        right, predicted = labels[here], answers.served[here].argmax(axis=1)
+        of_float = answers.fp32[here].argmax(axis=1)
+        shares = {
+            "accuracy": (predicted == right).mean(),
+            "f1": _macro_f1(predicted, right),
+            "mean_confidence": softmax(answers.served[here], temperature).max(axis=1).mean(),
+            "fp32_accuracy": (of_float == right).mean(),
+            "agreement": (predicted == of_float).mean(),
+        }
+        figures[source] = {
+            "rows": int(here.sum()),
+            **{name: round(float(share), 6) for name, share in shares.items()},
+            "labels_sha256": hashlib.sha256("".join(map(str, predicted)).encode()).hexdigest(),
+        }
+    return figures
+
+
+def _macro_f1(predicted: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> float:
+    # The mean over all labels that occur of F1 = 2·TP / (2·TP + FP + FN).
+    labels = np.union1d(predicted, right)
+    hits = [((predicted == label) & (right == label)).sum() for label in labels]
+    either = [(predicted == label).sum() + (right == label).sum() for label in labels]
+    return float(np.mean(2 * np.array(hits) / np.array(either)))
