@@ -132,6 +132,7 @@ def _exported(model: Path, labels: tuple[str, ...]) -> Exported:
         data=({"name": "toys", "split": "dev", "rows": 60, "sha256": "7" * 64},),
         checks=(PASSED,),
         speed={},
-        calibration=None,
+        confidence=None,
+        activations=None,
         files={graph.name: {"bytes": graph.stat().st_size, "sha256": file_sha256(graph)}},
     )

@@ -82,5 +82,5 @@ def _rounded_weights(matrix: Floats) -> Floats:
 
 def _step_and_zero(low: np.float32, high: np.float32) -> tuple[np.float32, np.uint8]:
     # Zero must be exact: an activation may have padding or nothing at all.
-    step = np.float32(max(high - low, LEAST) / ACTIVATION_STEPS)
+    step = np.float32(max(float(high - low), LEAST) / ACTIVATION_STEPS)
     return step, np.uint8(np.clip(np.rint(-low / step), 0, ACTIVATION_STEPS))
