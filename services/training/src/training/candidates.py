@@ -47,7 +47,6 @@ def candidates(
 def turns(
     exports: Sequence[Exported],
     dev: Sequence[Example],
-    cores: int,
     clock: Callable[[], float],
     progress: Progress,
 ) -> dict[int, dict[str, Any]]:
@@ -57,6 +56,7 @@ def turns(
     """
     # Imported late: the table alone needs no onnxruntime.
     from training.encoded_rows import encode_rows
+    from training.graph_scoring import cores
     from training.graph_speed import throughput
     from training.tokenizer import load_tokenizer
     from training.training_record import TOKENIZER
@@ -81,7 +81,7 @@ def turns(
             graphs[f"{place} int8"] = (exported.graph, 1 if alone else items)
         for name in (f"{place} fp32", f"{place} int8"):
             rows[name] = [row.ids for row in encoded]
-    found = throughput(graphs, rows, cores, clock)
+    found = throughput(graphs, rows, cores(), clock)
     return {
         place: {
             kind: found[f"{place} {kind}"]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import time
 from pathlib import Path
 from typing import Annotated
@@ -54,7 +53,8 @@ def export_command(
     prepared = read_prepared(data)
     progress = terminal_progress()
     # Imported late: torch takes seconds, and neither --help nor a typing error should wait for it.
-    from training.export import Clocks, ExportOptions, export_model
+    from training.export import ExportOptions, export_model
+    from training.graph_figures import Clocks
 
     options = ExportOptions(quantisation, projection, max_megabytes)
     exported = export_model(run, prepared, options, progress, Clocks())
@@ -94,8 +94,7 @@ def compare_command(
     if data is not None:
         progress.say("all graphs take turns over the same dev rows")
         dev = read_prepared(data).splits["dev"]
-        cores = len(os.sched_getaffinity(0))
-        measured = turns(exports, dev, cores, time.perf_counter, progress)
+        measured = turns(exports, dev, time.perf_counter, progress)
     table = candidates(exports, names, measured)
     text = markdown_table(table)
     progress.say(text)

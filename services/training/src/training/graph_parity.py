@@ -3,28 +3,19 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 import onnxruntime
-import torch
 
-from training.batches import sorted_batches
-from training.encoded_rows import EncodedRow, make_batch
+from training.encoded_rows import EncodedRow
 from training.exported import Check
 from training.onnx_classifier import run_logits
-from training.probabilities import softmax
-from training.progress import Progress
-from training.text_classifier import TextClassifier
+from training.probabilities import Logits, softmax
 
-Logits = npt.NDArray[np.float32]
-# Answers about token ids: one row of logits for each.
-Answer = Callable[[Sequence[int]], Logits]
-
-MOST_ITEMS, MOST_TOKENS = 16, 2048
 # How far float arithmetic in another order may move a probability.
 FLOAT_DIFFERENCE = 1e-4
 # What quantisation may cost: half a point of accuracy, and one answer in a hundred another one.
@@ -41,48 +32,6 @@ class Answers:
     torch: Logits
     fp32: Logits
     served: Logits
-
-
-def model_logits(model: TextClassifier, rows: Sequence[EncodedRow], progress: Progress) -> Logits:
-    """What torch answers, ``[rows, labels]`` in the order of ``rows``."""
-    cpu = torch.device("cpu")
-
-    def answer(indices: Sequence[int]) -> Logits:
-        batch = make_batch(rows, indices, model.pad_id, cpu)
-        with torch.inference_mode():
-            logits: Logits = model(batch.ids, batch.mask).numpy()
-        return logits
-
-    return _answers(rows, answer, "asking torch", progress, items=MOST_ITEMS)
-
-
-def graph_logits(
-    session: onnxruntime.InferenceSession,
-    rows: Sequence[EncodedRow],
-    title: str,
-    progress: Progress,
-    *,
-    alone: bool,
-) -> Logits:
-    """What a graph answers, each row alone or among rows of similar length."""
-
-    def answer(indices: Sequence[int]) -> Logits:
-        return run_logits(session, [rows[index].ids for index in indices])
-
-    return _answers(rows, answer, title, progress, items=1 if alone else MOST_ITEMS)
-
-
-def _answers(
-    rows: Sequence[EncodedRow], answer: Answer, title: str, progress: Progress, *, items: int
-) -> Logits:
-    lengths = [len(row.ids) for row in rows]
-    answers: list[Logits] = [np.empty(0, np.float32)] * len(rows)
-    with progress.task(title, len(rows), "rows") as advance:
-        for indices in sorted_batches(lengths, rows=items, tokens=MOST_TOKENS):
-            for index, logits in zip(indices, answer(indices), strict=True):
-                answers[index] = logits
-            advance(len(indices))
-    return np.stack(answers)
 
 
 def mates_difference(session: onnxruntime.InferenceSession, rows: Sequence[EncodedRow]) -> float:

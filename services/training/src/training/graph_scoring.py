@@ -23,7 +23,12 @@ DYNAMIC = ("DynamicQuantizeLinear", "DynamicQuantizeMatMul")
 
 
 def graph_logits(
-    graph: Path, rows: Sequence[EncodedRow], *, independent: bool, progress: Progress
+    graph: Path | bytes,
+    rows: Sequence[EncodedRow],
+    *,
+    independent: bool,
+    progress: Progress,
+    title: str = "scoring a graph",
 ) -> Logits:
     """Run ``graph`` over all rows: float32 ``[rows, labels]`` in their order.
 
@@ -44,7 +49,7 @@ def graph_logits(
     parts: list[Logits] = []
     pool = ThreadPoolExecutor(cores())
     try:
-        with progress.task(f"scoring {graph.name}", len(rows), "tokens") as advance:
+        with progress.task(title, len(rows), "tokens") as advance:
             for batch, part in zip(batches, pool.map(run, batches), strict=True):
                 parts.append(part)
                 advance(len(batch), amount=sum(lengths[index] for index in batch))

@@ -123,7 +123,11 @@ def _package(path: Path, graph: Graph | None) -> ScoredModel:
         max_tokens=max_tokens,
         truncation=truncation,
         score=lambda rows, progress: graph_logits(
-            path / "model.onnx", rows, independent=independent, progress=progress
+            path / "model.onnx",
+            rows,
+            independent=independent,
+            progress=progress,
+            title="scoring model.onnx",
         ),
     )
 
@@ -146,7 +150,8 @@ def _run(directory: Path, graph: Graph, name: str) -> ScoredModel:
         if graph == "torch":
             return _score_torch(directory, rows, progress)
         independent = quantisation != "dynamic"
-        return graph_logits(weights, rows, independent=independent, progress=progress)
+        title = f"scoring {weights.name}"
+        return graph_logits(weights, rows, independent=independent, progress=progress, title=title)
 
     return ScoredModel(
         description={
