@@ -74,6 +74,17 @@ class FakeInference(inference_pb2_grpc.InferenceServiceServicer):
                 max_characters=5000,
                 max_tokens=256,
             ),
+            "broken": inference.Model(
+                name="broken",
+                versions=[
+                    inference.ModelVersion(
+                        version="2",
+                        traffic_percent=100,
+                        state=inference.MODEL_VERSION_STATE_UNAVAILABLE,
+                        reason="broken/2: a golden example is off",
+                    )
+                ],
+            ),
             "table": inference.Model(name="table", task="tabular-classification"),
         }
 
@@ -291,6 +302,7 @@ async def running_backends(directory: Path, issuer: FakeIssuer) -> AsyncIterator
         server.expose(service)
         await server.start()
         await server.set_serving(True)
+        await server.set_serving(True, service="models")
         backends.servers[name] = server
     try:
         yield backends

@@ -35,11 +35,26 @@ LOGGED = {
 
 async def test_models_are_listed(get: Call) -> None:
     models = (await get("/v1/models")).json()["models"]
-    assert [model["name"] for model in models] == ["sentiment", "table"]
+    assert [model["name"] for model in models] == ["sentiment", "broken", "table"]
     assert models[0]["labels"] == ["negative", "positive"]
     assert models[0]["versions"] == [
-        {"version": "1", "traffic_percent": 100, "loaded_at": "2026-09-21T14:13:20Z"}
+        {
+            "version": "1",
+            "traffic_percent": 100,
+            "loaded_at": "2026-09-21T14:13:20Z",
+            "state": "ready",
+            "shadow": False,
+            "reason": "",
+        }
     ]
+
+
+async def test_version_that_cannot_serve_says_why(get: Call) -> None:
+    model = (await get("/v1/models/broken")).json()
+    assert (model["task"], model["labels"]) == ("", [])
+    (version,) = model["versions"]
+    assert (version["state"], version["loaded_at"]) == ("unavailable", None)
+    assert version["reason"] == "broken/2: a golden example is off"
 
 
 async def test_model_is_described(get: Call) -> None:

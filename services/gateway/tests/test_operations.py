@@ -37,7 +37,9 @@ async def health(http: httpx.AsyncClient) -> tuple[int, dict[str, Any]]:
 async def test_all_well_is_healthy(http: httpx.AsyncClient) -> None:
     status, body = await health(http)
     assert (status, body["status"], body["model_loaded"]) == (200, "healthy", True)
-    assert set(body["components"]) == {"inference", "prediction_log", "drift", "quota", "events"}
+    assert set(body["components"]) == {
+        *("inference", "models", "prediction_log", "drift", "quota", "events"),
+    }
     for component in body["components"].values():
         assert component["status"] == "healthy"
         assert component["latency_ms"] >= 0
@@ -51,6 +53,16 @@ async def test_service_that_predictions_do_not_need_degrades(
     status, body = await health(http)
     assert (status, body["status"], body["model_loaded"]) == (200, "degraded", True)
     assert body["components"][name]["status"] == "unhealthy"
+
+
+async def test_broken_version_beside_a_good_one_is_degraded(
+    http: httpx.AsyncClient, backends: Backends
+) -> None:
+    await backends.servers["inference"].set_serving(False, service="models")
+    status, body = await health(http)
+    assert (status, body["status"]) == (200, "degraded")
+    assert body["components"]["models"]["status"] == "unhealthy"
+    assert body["components"]["inference"]["status"] == "healthy"
 
 
 async def test_inference_away_is_unhealthy(http: httpx.AsyncClient, backends: Backends) -> None:

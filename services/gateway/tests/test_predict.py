@@ -254,6 +254,16 @@ async def test_model_without_text_input_is_refused(predict: Call) -> None:
     refused(answer, 422, "MODEL_TAKES_NO_TEXT")
 
 
+async def test_model_that_is_known_and_not_loaded_is_503_and_asked_about_again(
+    predict: Call, backends: Backends
+) -> None:
+    answer = await predict({"text": "x"}, path="/v1/models/broken/predict")
+    refused(answer, 503, "MODEL_NOT_LOADED")
+    assert answer.headers["Retry-After"] == "5"
+    backends.inference.models["broken"] = backends.inference.models["sentiment"]
+    assert (await predict({"text": "x"}, path="/v1/models/broken/predict")).status_code == 200
+
+
 async def test_inference_down_is_503_with_a_time_to_retry(
     predict: Call, backends: Backends
 ) -> None:

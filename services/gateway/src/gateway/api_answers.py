@@ -1,6 +1,7 @@
 """The bodies of answers: what the API's description promises."""
 
 from datetime import datetime
+from typing import Literal
 
 from pydantic import BaseModel, Field
 
@@ -57,18 +58,28 @@ class SentimentPredictions(BaseModel):
 
 
 class ServedVersion(BaseModel):
-    """A version that is loaded."""
+    """A version that is loaded, or should be."""
 
     version: str
     traffic_percent: int
-    loaded_at: datetime
+    loaded_at: datetime | None = Field(description="null while it is not loaded.")
+    state: Literal["loading", "ready", "unavailable"] = Field(examples=["ready"])
+    shadow: bool = Field(
+        description="It sees what the others answered and is logged as shadow; callers never see "
+        "its answers."
+    )
+    reason: str = Field(
+        examples=[""], description="Why it is unavailable, or what is odd about it; mostly empty."
+    )
 
 
 class ServedModel(BaseModel):
-    """A model that answers."""
+    """A model that answers, or should."""
 
     name: str = Field(examples=["sentiment"])
-    task: str = Field(examples=["text-classification"])
+    task: str = Field(
+        examples=["text-classification"], description="Empty while no version is loaded."
+    )
     labels: list[str] = Field(examples=[["negative", "positive"]])
     versions: list[ServedVersion]
     max_characters: int = Field(description="Longest text; 0 when it takes none.")

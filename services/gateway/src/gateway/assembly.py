@@ -136,6 +136,7 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
             reachable=grpc_check(inference_channel),
             inference=grpc_check(inference_channel, InferenceClient.SERVICE),
             others={
+                "models": grpc_check(inference_channel, InferenceClient.MODELS),
                 "events": publisher.check,
                 "prediction_log": grpc_check(log_channel),
                 "drift": grpc_check(drift_channel),

@@ -1,9 +1,10 @@
 """The inference service, as the gateway sees it: the only importer of its stubs."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Literal
 
 import grpc
 from opentelemetry import trace
@@ -23,6 +24,12 @@ from weir.inference.v1 import inference_pb2_grpc
 from weir.predictions.v1 import keeping_pb2
 
 _SERVICE = "inference"
+VersionState = Literal["loading", "ready", "unavailable"]
+_STATES: Mapping[pb.ModelVersionState, VersionState] = {
+    pb.MODEL_VERSION_STATE_LOADING: "loading",
+    pb.MODEL_VERSION_STATE_READY: "ready",
+    pb.MODEL_VERSION_STATE_UNAVAILABLE: "unavailable",
+}
 INPUT_KEEPING = {
     InputKeeping.NOTHING: keeping_pb2.INPUT_KEEPING_NOTHING,
     InputKeeping.ENCRYPTED: keeping_pb2.INPUT_KEEPING_ENCRYPTED,
@@ -32,11 +39,15 @@ INPUT_KEEPING = {
 
 @dataclass(frozen=True, slots=True)
 class ModelVersion:
-    """A version that is loaded."""
+    """A version that is loaded, or should be."""
 
     version: str
     traffic_percent: int
-    loaded_at: datetime
+    loaded_at: datetime | None
+    shadow: bool
+    state: VersionState
+    reason: str
+    """Why it is unavailable, or what is odd about it; mostly empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +56,7 @@ class Model:
 
     name: str
     task: str
+    """Empty while no version is loaded: nothing is known of it then."""
     labels: tuple[str, ...]
     versions: tuple[ModelVersion, ...]
     max_characters: int
@@ -98,6 +110,8 @@ class InferenceClient:
 
     SERVICE = "weir.inference.v1.InferenceService"
     """What its health checks call it."""
+    MODELS = "models"
+    """What they call its model repository: not serving while a version or a routing is broken."""
 
     def __init__(
         self, channel: grpc.aio.Channel, bounds: Bounds, room: Room, *, longest_wait: float
@@ -244,19 +258,25 @@ def _prediction(message: pb.Prediction) -> Prediction:
     )
 
 
+def _version(message: pb.ModelVersion) -> ModelVersion:
+    loaded_at = message.loaded_at.ToDatetime(UTC) if message.HasField("loaded_at") else None
+    return ModelVersion(
+        version=message.version,
+        traffic_percent=message.traffic_percent,
+        loaded_at=loaded_at,
+        shadow=message.shadow,
+        # One that an older inference describes is there when it was loaded.
+        state=_STATES.get(message.state, "ready" if loaded_at else "unavailable"),
+        reason=message.reason,
+    )
+
+
 def _model(message: pb.Model) -> Model:
     return Model(
         name=message.name,
         task=message.task,
         labels=tuple(message.labels),
-        versions=tuple(
-            ModelVersion(
-                version=version.version,
-                traffic_percent=version.traffic_percent,
-                loaded_at=version.loaded_at.ToDatetime(UTC),
-            )
-            for version in message.versions
-        ),
+        versions=tuple(_version(version) for version in message.versions),
         max_characters=message.max_characters,
         max_tokens=message.max_tokens,
     )

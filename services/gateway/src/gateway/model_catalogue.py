@@ -9,6 +9,8 @@ from gateway.domain import ModelUnknown
 from gateway.inference_client import Model
 from servicekit.errors import InvalidInput, Unavailable
 
+_RETRY = 5.0
+"""Seconds: inference looks for changes about as often."""
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,127}")
 
 
@@ -56,7 +58,8 @@ class ModelCatalogue:
         except ModelUnknown:
             self._known.pop(name, None)
             raise
-        self._known[name] = (model, self._clock())
+        if model.task:
+            self._known[name] = (model, self._clock())
         return model
 
     async def find_for_text(self, name: str) -> Model:
@@ -64,9 +67,13 @@ class ModelCatalogue:
 
         Raises:
             InvalidInput: it takes no texts.
+            Unavailable: none of its versions is loaded.
             ServiceError: as `find`.
         """
         model = await self.find(name)
+        if not model.task:
+            message = f"No version of the model {name} is loaded."
+            raise Unavailable(message, reason="MODEL_NOT_LOADED", retry_after=_RETRY)
         if model.max_characters == 0:
             raise InvalidInput(f"The model {name} takes no text.", reason="MODEL_TAKES_NO_TEXT")
         return model

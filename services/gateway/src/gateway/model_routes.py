@@ -36,6 +36,9 @@ def _view(model: Model) -> ServedModel:
                 version=version.version,
                 traffic_percent=version.traffic_percent,
                 loaded_at=version.loaded_at,
+                state=version.state,
+                shadow=version.shadow,
+                reason=version.reason,
             )
             for version in model.versions
         ],
