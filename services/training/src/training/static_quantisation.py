@@ -1,8 +1,8 @@
 """Quantises with scales that rows of real data have fixed, so that no answer depends on its mates.
 
 The dynamic graph is the pattern: where that takes an activation's scale from the tensor at hand,
-this one has a constant. It costs nothing in accuracy (the constants are chosen with care) or time
-(what is saved in looking for extremes is spent on the divisors), and texts may share a run.
+this one has a constant, so texts may share a run. Chosen with care, constants are closer to the
+float graph than scales from the tensor; what they save in time, the divisions cost.
 """
 
 from __future__ import annotations
