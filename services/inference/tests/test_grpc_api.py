@@ -2,6 +2,7 @@
 
 import hashlib
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 from uuid import UUID
 
@@ -9,8 +10,10 @@ import grpc
 import pytest
 from grpc.aio import AioRpcError
 
+from inference.model_repository import ModelRepository, load_repository
 from testkit.issuer import FakeIssuer
 from testkit.tiny_model import positive_probability
+from testkit.tiny_tensors import write_tensor_package
 from weir.events.v1 import events_pb2
 from weir.inference.v1 import inference_pb2 as pb
 
@@ -213,3 +216,26 @@ async def code_of(stub: Any, call: pb.PredictRequest) -> grpc.StatusCode:
         await stub.Predict(call)
     code: grpc.StatusCode = caught.value.code()
     return code
+
+
+async def test_row_of_a_table_is_predicted_by_a_model_of_tensors(
+    connect: Connect,
+    recorded: Recorded,
+    issuer: FakeIssuer,
+    repository: ModelRepository,
+    tmp_path: Path,
+) -> None:
+    write_tensor_package(tmp_path, classifies=False)
+    models = {name: repository.model(name) for name in repository.names()}
+    repository.replace(models | {"churn": load_repository(tmp_path).model("churn")})
+    features = {"age": pb.FeatureValue(number=2.5), "visits": pb.FeatureValue(number=1)}
+    item = pb.PredictItem(row=pb.Row(features=features))
+    try:
+        answer = await connect(issuer.token("models:predict")).Predict(request(item, model="churn"))
+    finally:
+        repository.replace(models)
+    prediction = answer.outcomes[0].prediction
+    assert (prediction.label, prediction.confidence, len(prediction.probabilities)) == ("", 0, 0)
+    (event,) = await recorded()
+    assert (event.model, event.label, dict(event.probabilities)) == ("churn", "", {})
+    assert (len(event.input.sha256), event.input.characters, event.input.tokens) == (32, 0, 0)

@@ -6,7 +6,6 @@ from pathlib import Path
 import prometheus_client
 import structlog
 from opentelemetry import trace
-from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
 from opentelemetry.sdk.resources import SERVICE_INSTANCE_ID, SERVICE_NAME, Resource
 from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import (
@@ -36,7 +35,7 @@ def configure_tracing(service: str, settings: TelemetrySettings) -> TracerProvid
     )
     exporters: list[SpanExporter] = []
     if settings.otlp_endpoint:
-        exporters.append(OTLPSpanExporter(endpoint=settings.otlp_endpoint, insecure=True))
+        exporters.append(_otlp_exporter(settings.otlp_endpoint))
     if settings.trace_file is not None:
         exporters.append(_FileExporter(settings.trace_file))
     for exporter in exporters:
@@ -45,6 +44,13 @@ def configure_tracing(service: str, settings: TelemetrySettings) -> TracerProvid
         )
     trace.set_tracer_provider(provider)
     return provider
+
+
+def _otlp_exporter(endpoint: str) -> SpanExporter:
+    # Here, because a process that exports nothing starts a tenth of a second sooner without it.
+    from opentelemetry.exporter.otlp.proto.grpc.trace_exporter import OTLPSpanExporter
+
+    return OTLPSpanExporter(endpoint=endpoint, insecure=True)
 
 
 class _FileExporter(ConsoleSpanExporter):
