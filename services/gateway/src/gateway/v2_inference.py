@@ -1,10 +1,12 @@
 """One request of the Open Inference Protocol, from the checked message to the answer."""
 
+import asyncio
 from dataclasses import dataclass
 from typing import Protocol
 
 from gateway.access import Caller
-from gateway.domain import PolicyState
+from gateway.client_presence import ClientPresence
+from gateway.domain import ClientGone, PolicyState
 from gateway.quota_meter import QuotaMeter
 from gateway.v2_request import V2Call
 from servicekit.errors import InvalidInput, NotFound, Unavailable
@@ -38,17 +40,37 @@ class V2Inference:
         self._models = models
         self._meter = meter
 
-    async def infer(self, caller: Caller, call: V2Call) -> V2Answered:
+    async def infer(self, caller: Caller, call: V2Call, presence: ClientPresence) -> V2Answered:
         """Predicts every row or none.
 
         Raises:
+            ClientGone: nobody waits for the answer any more; inference is told so.
             ServiceError: why nothing was predicted. The charge is given back unless the work may
                 have been done all the same.
         """
         charge = await self._meter.charge(caller.client, max(1, call.rows))
         try:
-            answer = await self._models.infer(call.message, caller)
+            answer = await self._answer(call.message, caller, presence)
         except (Unavailable, InvalidInput, NotFound):
             await self._meter.refund(charge)
             raise
         return V2Answered(answer, charge.states)
+
+    async def _answer(
+        self, message: pb.ModelInferRequest, caller: Caller, presence: ClientPresence
+    ) -> pb.ModelInferResponse:
+        asking = asyncio.ensure_future(self._models.infer(message, caller))
+        gone = asyncio.Event()
+
+        def leave() -> None:
+            gone.set()
+            asking.cancel()
+
+        try:
+            with presence.watched(leave):
+                return await asking
+        except asyncio.CancelledError as error:
+            asking.cancel()
+            if not gone.is_set():
+                raise
+            raise ClientGone("The client went away.") from error

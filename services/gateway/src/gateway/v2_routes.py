@@ -7,6 +7,7 @@ from starlette.responses import JSONResponse, Response
 
 from gateway.access import BearerAccess, Caller
 from gateway.api_description import v2_body_of, v2_problems
+from gateway.client_presence import ClientPresence
 from gateway.content_coding import decoded
 from gateway.health_checks import HealthChecks
 from gateway.rate_limit_headers import rate_limit_headers
@@ -48,7 +49,7 @@ def v2_infer_routes(
         coded = await read_body(request, max_body_bytes)
         body = decoded(coded, request.headers.get("content-encoding", ""), max_body_bytes)
         call = read_infer(model, version, body, request.headers.get(JSON_LENGTH))
-        found = await inference.infer(caller, call)
+        found = await inference.infer(caller, call, ClientPresence(request.receive))
         return answer_response(call, found.message, rate_limit_headers(found.quotas))
 
     described: dict[str, Any] = {
