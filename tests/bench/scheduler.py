@@ -49,7 +49,9 @@ class Measured:
         return median(self.rates)
 
     def quantile(self, percent: int) -> float:
-        return quantiles(self.milliseconds, n=100)[percent - 1] if self.milliseconds else 0.0
+        if len(self.milliseconds) < 2:
+            return max(self.milliseconds, default=0.0)
+        return quantiles(self.milliseconds, n=100)[percent - 1]
 
 
 class Ceiling:

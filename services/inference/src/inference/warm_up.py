@@ -3,19 +3,21 @@
 from collections.abc import Callable
 
 from inference.latency_model import Cell, LatencyModel
-from inference.runnable import RunnableModel
+from inference.runnable import Batching, RunnableModel
 
 _SMALLEST = 8
 _BATCHES = (2, 4, 8, 16, 32)
 _RUNS = 2
 """Of each point, the faster counts: the first one of a shape also pays for its memory."""
+_LONG = 0.01
+"""Seconds of a run that what only the first one pays for does not change much."""
 
 
 def measure(model: RunnableModel, clock: Callable[[], float], budget: float = 0.25) -> LatencyModel:
-    """Runs made inputs of several sizes, one at a time and then, if it takes them, together.
+    """Runs made inputs of several sizes, alone and, if the model takes them, together.
 
-    Points that would go over the budget are left out; a model too slow for it is known by its
-    smallest input alone, until it has run.
+    Small points come first; those that would go over the budget are left out. So a machine that is
+    busy when it starts still learns what batches of short inputs gain.
 
     Args:
         clock: seconds.
@@ -23,20 +25,30 @@ def measure(model: RunnableModel, clock: Callable[[], float], budget: float = 0.
     """
     ends = clock() + budget
     measured: dict[Cell, float] = {}
-    sizes = _sizes(model.max_size)
-    for size in sizes:
-        guess = measured[max(measured)] * size / max(measured)[1] if measured else 0.0
-        if clock() + _RUNS * guess < ends:
-            measured[1, size] = _fastest(model, clock, 1, size)
-    if model.batching.independent:
-        for items in (each for each in _BATCHES if each <= model.batching.max_items):
-            for size in sizes:
-                if items * size > model.batching.max_padded_tokens or (1, size) not in measured:
-                    break
-                if clock() + _RUNS * items * measured[1, size] > ends:
-                    break
-                measured[items, size] = _fastest(model, clock, items, size)
+    per_unit = 0.0
+    for items, size in _points(model.max_size, model.batching):
+        if clock() + _RUNS * per_unit * items * size > ends:
+            break
+        measured[items, size] = _fastest(model, clock, items, size)
+        per_unit = measured[items, size] / (items * size)
     return LatencyModel(measured)
+
+
+def _points(largest: int, batching: Batching) -> list[Cell]:
+    together = (1, *_BATCHES) if batching.independent else (1,)
+    return sorted(
+        (
+            (items, size)
+            for items in together
+            for size in _sizes(largest)
+            if items <= batching.max_items and (items == 1 or _fits(items, size, batching))
+        ),
+        key=lambda cell: (cell[0] * cell[1], cell[0]),
+    )
+
+
+def _fits(items: int, size: int, batching: Batching) -> bool:
+    return items * size <= batching.max_padded_tokens
 
 
 def _sizes(largest: int) -> list[int]:
@@ -50,9 +62,11 @@ def _sizes(largest: int) -> list[int]:
 
 def _fastest(model: RunnableModel, clock: Callable[[], float], items: int, size: int) -> float:
     batch = [model.sample(size)] * items
-    seconds = []
-    for _ in range(_RUNS):
+    seconds: list[float] = []
+    while len(seconds) < _RUNS:
         started = clock()
         model.run(batch)
         seconds.append(clock() - started)
+        if seconds[-1] > _LONG:
+            break
     return max(min(seconds), 1e-6)
