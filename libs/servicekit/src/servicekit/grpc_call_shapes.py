@@ -15,6 +15,21 @@ Behaviour: TypeAlias = "Callable[[Any, Context], Any]"
 of responses. Methods that call `context.write` are not supported."""
 
 
+class WrappedHandlers:
+    """What an interceptor makes of each method's handler: made with its first call, then kept."""
+
+    def __init__(self, wrap: "Callable[[str, Handler], Handler]") -> None:
+        self._wrap = wrap
+        self._made: dict[str, tuple[Handler, Handler]] = {}
+
+    def of(self, method: str, handler: Handler) -> Handler:
+        """The wrapped handler, anew only when what it wraps is another one."""
+        made = self._made.get(method)
+        if made is None or made[0] is not handler:
+            made = self._made[method] = (handler, self._wrap(method, handler))
+        return made[1]
+
+
 def is_streaming(handler: Handler) -> bool:
     """Whether one of the sides sends any number of messages."""
     return bool(handler.request_streaming or handler.response_streaming)

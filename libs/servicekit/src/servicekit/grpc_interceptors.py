@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from functools import cached_property
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
@@ -23,6 +24,7 @@ from servicekit.errors import (
 from servicekit.grpc_call_shapes import (
     Context,
     Handler,
+    WrappedHandlers,
     behaviour_of,
     is_streaming,
     surrounded,
@@ -58,8 +60,9 @@ SECONDS = Histogram(
 class CallInterceptor(grpc.aio.ServerInterceptor):
     """Runs each call inside of `around`; streams of public services pass untouched."""
 
-    _wrapped: dict[str, "tuple[Handler, Handler]"] | None = None
-    """The last handler of each method, and what it was wrapped in: the same for every call."""
+    @cached_property
+    def _handlers(self) -> WrappedHandlers:
+        return WrappedHandlers(self._wrapped)
 
     def around(
         self, method: str, context: Context, *, streaming: bool
@@ -72,22 +75,18 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     ) -> "Handler | None":
         """Wraps the handler (gRPC's own hook)."""
         handler = await continuation(handler_call_details)
-        method = str(handler_call_details.method)
         if handler is None:
             return None
+        return self._handlers.of(str(handler_call_details.method), handler)
+
+    def _wrapped(self, method: str, handler: Handler) -> Handler:
         streaming = is_streaming(handler)
         # A health watch goes on for days, by design.
         if streaming and _service_of(method) in PUBLIC_SERVICES:
             return handler
-        if self._wrapped is None:
-            self._wrapped = {}
-        known = self._wrapped.get(method)
-        if known is None or known[0] is not handler:
-            wrapped = surrounded(
-                handler, lambda context: self.around(method, context, streaming=streaming)
-            )
-            self._wrapped[method] = known = (handler, wrapped)
-        return known[1]
+        return surrounded(
+            handler, lambda context: self.around(method, context, streaming=streaming)
+        )
 
 
 class AnswerStreamInterceptor(grpc.aio.ServerInterceptor):

@@ -10,7 +10,13 @@ import grpc
 from google.protobuf.message import DecodeError
 
 from servicekit.errors import InvalidInput
-from servicekit.grpc_call_shapes import Context, Handler, behaviour_of, with_behaviour
+from servicekit.grpc_call_shapes import (
+    Context,
+    Handler,
+    WrappedHandlers,
+    behaviour_of,
+    with_behaviour,
+)
 
 
 class RequestMalformed(InvalidInput):
@@ -26,6 +32,9 @@ class _Unreadable:
 class RequestFormatInterceptor(grpc.aio.ServerInterceptor):
     """Raises RequestMalformed inside the call; belongs behind everything that may refuse first."""
 
+    def __init__(self) -> None:
+        self._handlers = WrappedHandlers(_checking)
+
     async def intercept_service(
         self,
         continuation: "Callable[[grpc.HandlerCallDetails], Awaitable[Handler | None]]",
@@ -33,31 +42,37 @@ class RequestFormatInterceptor(grpc.aio.ServerInterceptor):
     ) -> "Handler | None":
         """Wraps the handler (gRPC's own hook)."""
         handler = await continuation(handler_call_details)
-        if handler is None or handler.request_deserializer is None:
-            return handler
-        deserialize = handler.request_deserializer
-        inner = behaviour_of(handler)
+        if handler is None:
+            return None
+        return self._handlers.of(str(handler_call_details.method), handler)
 
-        def read(data: bytes) -> Any:
-            try:
-                return deserialize(data)
-            except DecodeError:
-                return _Unreadable()
 
-        def check(request: Any, context: Context) -> Any:
-            if handler.request_streaming:
-                return inner(_readable_ones(request), context)
-            return inner(_readable(request), context)
+def _checking(_: str, handler: Handler) -> Handler:
+    if handler.request_deserializer is None:
+        return handler
+    deserialize = handler.request_deserializer
+    inner = behaviour_of(handler)
 
-        async def answer(request: Any, context: Context) -> Any:
-            return await check(request, context)
+    def read(data: bytes) -> Any:
+        try:
+            return deserialize(data)
+        except DecodeError:
+            return _Unreadable()
 
-        async def answers(request: Any, context: Context) -> AsyncIterator[Any]:
-            async for message in check(request, context):
-                yield message
+    def check(request: Any, context: Context) -> Any:
+        if handler.request_streaming:
+            return inner(_readable_ones(request), context)
+        return inner(_readable(request), context)
 
-        behaviour = answers if handler.response_streaming else answer
-        return with_behaviour(handler, behaviour, deserializer=read)
+    async def answer(request: Any, context: Context) -> Any:
+        return await check(request, context)
+
+    async def answers(request: Any, context: Context) -> AsyncIterator[Any]:
+        async for message in check(request, context):
+            yield message
+
+    behaviour = answers if handler.response_streaming else answer
+    return with_behaviour(handler, behaviour, deserializer=read)
 
 
 def _readable(request: Any) -> Any:
