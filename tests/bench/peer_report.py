@@ -11,7 +11,7 @@ from picture import Column, picture
 from turns import Turns
 from verdicts import Verdict
 
-_TITLES = {"short": "Short texts", "mix": "Short and long in turns", "long": "Long reviews"}
+_TITLES = {"short": "Short texts", "mix": "Mixed lengths", "long": "Long reviews"}
 _EVERYONE = ("weir", *PEERS)
 
 

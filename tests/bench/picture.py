@@ -104,7 +104,7 @@ def _throughput(column: Column, axes: _Axes) -> list[str]:
 
 def _latency(column: Column, axes: _Axes) -> list[str]:
     ticks = _log_ticks(axes.low, axes.high)
-    parts = axes.drawn(f"{column.title}: milliseconds, p50 and p99 (dashed)", ticks)
+    parts = axes.drawn(f"{column.title}: ms, p50 and p99 (dashed)", ticks)
     for name in column.p50:
         parts += axes.curve(column.p50[name], COLOURS[name])
         parts += axes.curve(column.p99[name], COLOURS[name], dashed=True)

@@ -21,18 +21,18 @@ _LOAD, _BEFORE, _GIVE_UP = 16, 1.0, 60.0
 
 
 def starts(weir: Weir, address: str) -> dict[str, float]:
-    """Seconds until a started inference serves, and what it then holds in memory, as the gateway.
+    """What inference and the gateway hold in memory, and seconds until a started inference serves.
 
     Args:
         address: of inference's gRPC server.
     """
-    seconds = [
-        weir.restart_seconds("inference", lambda: _serves(address)) for _ in range(_RESTARTS)
-    ]
     memory = {
         f"{name}_mib": psutil.Process(weir.pid(name)).memory_info().rss / 2**20
         for name in ("inference", "gateway")
     }
+    seconds = [
+        weir.restart_seconds("inference", lambda: _serves(address)) for _ in range(_RESTARTS)
+    ]
     return {"cold_start_seconds": median(seconds), **memory}
 
 

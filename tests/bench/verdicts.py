@@ -130,7 +130,8 @@ def _overload(found: Mapping[str, Any]) -> Iterator[Verdict]:
         0.9,
         note=f"{found['goodput']:.0f} of {found['peak']:.0f} texts/s",
     )
-    note = f"median {found['refused_p50_ms']:.1f}"
+    refused = not math.isnan(found["refused_p99_ms"])
+    note = f"median {found['refused_p50_ms']:.1f}" if refused else "nothing was refused"
     yield Verdict(
         "3× overload: p99 of refusals, ms", found["refused_p99_ms"], 10, at_most=True, note=note
     )
