@@ -19,6 +19,7 @@ from training.terminal import terminal_progress
 from training.tokenizer import load_tokenizer
 
 from .conftest import DEV_ROWS, Weir, make_rows, write_rows
+from .exported_runs import make_run
 
 
 @pytest.fixture(scope="session")
@@ -136,6 +137,19 @@ def test_the_temperature_of_a_package_is_applied(
     assert soft["confusion"] == plain["confusion"]
     assert soft["slices"][0]["mean_confidence"] < plain["slices"][0]["mean_confidence"]
     assert soft["calibration"]["fitted"] == plain["calibration"]["fitted"]
+
+
+def test_an_exports_temperature_is_for_the_graph_that_it_was_fitted_to(tmp_path: Path) -> None:
+    exported = make_run(tmp_path / "run") / "model" / "export.json"
+    fields = json.loads(exported.read_text())
+    exported.write_text(json.dumps({**fields, "temperature": 2.5}))
+    shutil.copyfile(exported.with_name("fused.onnx"), exported.with_name("int8.onnx"))
+
+    served, other = open_model(tmp_path / "run", "fp32"), open_model(tmp_path / "run", "int8")
+
+    assert (served.temperature, other.temperature) == (2.5, 1.0)
+    with pytest.raises(InputError, match=r"no model\.safetensors$"):
+        open_model(tmp_path / "run", None)
 
 
 def test_how_a_package_wants_to_be_run_is_read(package: Path, tmp_path: Path) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime
 
+from training.classification_scores import confusion, macro_f1
 from training.encoded_rows import EncodedRow
 from training.exported import Check
 from training.onnx_classifier import run_logits
@@ -79,7 +80,7 @@ def source_metrics(
         of_float = answers.fp32[here].argmax(axis=1)
         shares = {
             "accuracy": (predicted == right).mean(),
-            "f1": _macro_f1(predicted, right),
+            "f1": macro_f1(confusion(right, predicted, answers.served.shape[1])),
             "mean_confidence": softmax(answers.served[here], temperature).max(axis=1).mean(),
             "fp32_accuracy": (of_float == right).mean(),
             "agreement": (predicted == of_float).mean(),
@@ -90,11 +91,3 @@ def source_metrics(
             "labels_sha256": hashlib.sha256("".join(map(str, predicted)).encode()).hexdigest(),
         }
     return figures
-
-
-def _macro_f1(predicted: npt.NDArray[np.int64], right: npt.NDArray[np.int64]) -> float:
-    # The mean over all labels that occur of F1 = 2·TP / (2·TP + FP + FN).
-    labels = np.union1d(predicted, right)
-    hits = [((predicted == label) & (right == label)).sum() for label in labels]
-    either = [(predicted == label).sum() + (right == label).sum() for label in labels]
-    return float(np.mean(2 * np.array(hits) / np.array(either)))

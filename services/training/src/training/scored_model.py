@@ -19,6 +19,7 @@ from training.precision import choose_device
 from training.probabilities import Logits
 from training.progress import Progress
 from training.provenance import file_sha256
+from training.repository import MANIFEST
 from training.text_classifier import load_classifier
 from training.tokenizer import load_tokenizer
 from training.torch_scoring import torch_logits
@@ -26,8 +27,6 @@ from training.training_record import TOKENIZER, finished_model, read_record
 from training.truncation import Truncation
 
 Graph = Literal["torch", "fp32", "int8"]
-GRAPHS: tuple[Graph, ...] = ("torch", "fp32", "int8")
-MANIFEST = "model.yaml"
 WEIGHTS = "model.safetensors"
 TASK = "text-classification"
 # On a GPU or a core alike: enough rows to keep it busy, few enough to fit.
@@ -137,7 +136,8 @@ def _run(directory: Path, graph: Graph, name: str) -> ScoredModel:
     model = record.recipe.model
     weights = directory / {"torch": WEIGHTS, "fp32": FUSED, "int8": INT8}[graph]
     if not weights.is_file():
-        raise InputError(f"{directory}: no {weights.name}; run weir-train export first")
+        missing = f"{directory}: no {weights.name}"
+        raise InputError(missing if graph == "torch" else f"{missing}; run weir-train export first")
     temperature, quantisation = 1.0, "none"
     if graph == "int8":
         quantisation = "dynamic" if is_dynamic(weights) else "static"
