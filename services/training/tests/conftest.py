@@ -26,6 +26,8 @@ DEV_ROWS = 60
 # Tiny matrices gain nothing from a second thread, and lose much where others use the core. Torch
 # reads it when it is imported, which only tests that need it should wait for.
 os.environ["OMP_NUM_THREADS"] = "1"
+# Only tests of tracking track.
+os.environ["WEIR_NO_TRACKING"] = "1"
 
 Weir = Callable[..., Result]
 

@@ -26,6 +26,7 @@ from training.stages_command import (
     rollback_command,
     stages_command,
 )
+from training.tune_command import tune_command
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -49,6 +50,7 @@ app.command("export")(export_command)
 app.command("compare")(compare_command)
 app.command("package")(package_command)
 app.command("build")(build_command)
+app.command("tune")(tune_command)
 app.command("register")(register_command)
 app.command("promote")(promote_command)
 app.command("rollback")(rollback_command)

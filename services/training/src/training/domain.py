@@ -31,6 +31,10 @@ class TrainingError(Exception):
     """Training went wrong in a way that no file is to blame for: the loss is not a number."""
 
 
+class Pruned(Exception):
+    """A trial was given up: others were better at the same point."""
+
+
 class Interrupted(Exception):
     """The run was asked to stop and has kept a checkpoint; ``signal`` is what asked."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 import transformers
@@ -40,13 +41,15 @@ def fit(
     *,
     resume: bool = False,
     stop_signal: Callable[[], int] = lambda: 0,
+    on_event: Callable[[Mapping[str, Any]], object] = lambda event: None,
 ) -> Path:
     """Train ``recipe.model`` on ``data`` in the run's directory ``output``; return the model's.
 
     The same data, recipe, base, torch build and number of threads give the same weights on a CPU,
     also when the run was killed and resumed. ``clock`` counts seconds; ``stop_signal`` is asked
-    after every step. Raises InputError for what cannot be used, TrainingError when training
-    fails, and Interrupted after keeping a checkpoint when there was a signal.
+    after every step, and ``on_event`` is told what goes into ``log.jsonl``. Raises InputError for
+    what cannot be used, TrainingError when training fails, and Interrupted after keeping a
+    checkpoint when there was a signal.
     """
     base = find_base_model(recipe.model.base)
     device = choose_device()
@@ -88,7 +91,7 @@ def fit(
             trainer.load(state)
             seconds = float(state["seconds"])
             progress.say(f"resumed after step {trainer.position.step}")
-        watch = Watch(trainer, run, recipe, clock, stop_signal, seconds)
+        watch = Watch(trainer, run, recipe, clock, stop_signal, seconds, on_event)
         _run(trainer, watch, progress, device, precision)
         model = trainer.take_best()
     record = TrainingRecord(

@@ -15,11 +15,14 @@ import typer
 from training.base_model import find_base_model
 from training.domain import InputError
 from training.prepare_command import Changes
-from training.prepared_data import PreparedData, read_prepared
+from training.prepared_data import CARD, PreparedData, read_prepared
 from training.progress import Progress
 from training.recipe import Recipe
 from training.recipe_file import change, make_recipe, parse_change, read_settings
+from training.run_files import LOG, MODEL
 from training.terminal import terminal_progress
+from training.tracking import event_metrics, flat, tracked_run
+from training.tracking_option import NoTracking
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -73,6 +76,7 @@ def fit_command(
         bool, typer.Option("--resume", help="Go on from the run's last checkpoint, if it has one.")
     ] = False,
     changes: Changes = None,
+    no_tracking: NoTracking = False,
 ) -> None:
     """Fine-tune an encoder on prepared data; measure each source's dev rows while it goes.
 
@@ -106,7 +110,7 @@ def fit_command(
         **dict(parse_change(each) for each in changes or []),
     }
     checked = recipe_for(prepared, change(settings, wanted), str(recipe or "options"), progress)
-    run_fit(checked, prepared, output, progress, resume=resume)
+    run_fit(checked, data, prepared, output, progress, resume=resume, track=not no_tracking)
 
 
 def recipe_for(
@@ -131,17 +135,45 @@ def recipe_for(
 
 
 def run_fit(
-    recipe: Recipe, data: PreparedData, output: Path, progress: Progress, *, resume: bool
+    recipe: Recipe,
+    directory: Path,
+    data: PreparedData,
+    output: Path,
+    progress: Progress,
+    *,
+    resume: bool,
+    track: bool,
 ) -> Path:
-    """Check what is quick to check, then fit; say where the model is."""
+    """Check what is quick to check, then fit on the data of ``directory``; say where the model is.
+
+    ``track`` keeps recipe, course and model in the tracking store.
+    """
     find_base_model(recipe.model.base)
+    if (output / MODEL).exists():
+        raise InputError(f"{output}: the run is finished; choose another --output")
     # Imported late: torch takes seconds, and neither --help nor a typing error should wait for it.
     from training.fit import fit
 
-    with _stop_signals() as stop_signal:
+    with (
+        stop_signals() as stop_signal,
+        tracked_run(
+            recipe.name, output.name, progress.say, beside=output, go_on=resume, enabled=track
+        ) as tracked,
+    ):
+        tracked.params(flat(recipe))
+        tracked.artefact(directory / CARD)
         model = fit(
-            recipe, data, output, progress, time.monotonic, resume=resume, stop_signal=stop_signal
+            recipe,
+            data,
+            output,
+            progress,
+            time.monotonic,
+            resume=resume,
+            stop_signal=stop_signal,
+            on_event=lambda event: tracked.metrics(event_metrics(event), int(event["step"])),
         )
+        tracked.artefact(model, MODEL)
+        tracked.artefact(output / LOG)
     progress.say(f"wrote {model}")
     return model
 
@@ -157,7 +189,7 @@ def _layers(given: str | None) -> int | list[int] | None:
 
 
 @contextmanager
-def _stop_signals() -> Iterator[Callable[[], int]]:
+def stop_signals() -> Iterator[Callable[[], int]]:
     """Give a function that returns the first SIGINT or SIGTERM that came, else 0.
 
     A second one ends the program at once.

@@ -19,6 +19,7 @@ from training.prepared_data import read_prepared
 from training.recipe_file import change, make_recipe, parse_change
 from training.recipe_options import file_sources, label_names
 from training.terminal import terminal_progress
+from training.tracking_option import NoTracking
 
 Output = Annotated[Path, typer.Option(help="The model repository: packages are <name>/<version>.")]
 Name = Annotated[str, typer.Option(help="The model's name, as callers will ask for it.")]
@@ -73,6 +74,7 @@ def build_command(
         Path, typer.Option(help="Where data and run are kept, as <name>-<version>.")
     ] = Path(".weir/training"),
     changes: Changes = None,
+    no_tracking: NoTracking = False,
 ) -> None:
     """Prepare, fit and package in one go, from two files of {"text", "label"} rows.
 
@@ -110,7 +112,7 @@ def build_command(
         # A build begins anew; what can be taken up again is an unfinished one.
         shutil.rmtree(run / "model")
         (run / "run.json").unlink(missing_ok=True)
-    run_fit(checked, data, run, progress, resume=True)
+    run_fit(checked, run / "data", data, run, progress, resume=True, track=not no_tracking)
     _package(run, dev, output, name, version)
 
 

@@ -24,6 +24,7 @@ from training.staged_directory import staged_directory
 
 FORMAT = 1
 DESCRIPTION = "dataset.json"
+CARD = "data_card.md"
 SPLITS = ("train", "dev", "test")
 
 
@@ -65,7 +66,7 @@ def write_prepared(
         complete = {"format": FORMAT, **described, "files": files}
         text = json.dumps(complete, indent=2, ensure_ascii=False) + "\n"
         (stage / DESCRIPTION).write_text(text, encoding="utf-8")
-        (stage / "data_card.md").write_text(data_card(complete), encoding="utf-8")
+        (stage / CARD).write_text(data_card(complete), encoding="utf-8")
         return file_sha256(stage / DESCRIPTION)
 
 

@@ -13,6 +13,7 @@ from pydantic import Field, model_validator
 from training.data_recipe import Data
 from training.recipe_section import Name, Section
 from training.training_recipe import Distillation, Model, Training
+from training.tuning_recipe import Tuning
 
 
 class Recipe(Section):
@@ -29,6 +30,13 @@ class Recipe(Section):
     training: Training = Field(default=Training(), description="How it is trained.")
     distillation: Distillation | None = Field(
         default=None, description="A teacher to learn from; null: labels only."
+    )
+
+    tuning: Tuning = Field(
+        default=Tuning(),
+        # Another search space makes no other model of the same settings.
+        exclude=True,
+        description="What tune may change, and how it looks.",
     )
 
     @model_validator(mode="after")

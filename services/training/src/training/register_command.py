@@ -13,6 +13,9 @@ from training.repository import open_repository
 from training.stages import sign
 from training.stages_command import DEFAULT_REPOSITORY, By, Location, Reason
 from training.terminal import terminal_progress
+from training.tracking import tracked_run
+from training.tracking_option import NoTracking
+from training.training_record import finished_model
 
 Name = Annotated[str, typer.Option(help="The model's name, as callers will ask for it.")]
 Version = Annotated[str, typer.Option(help="A version that does not exist: it is immutable.")]
@@ -46,6 +49,7 @@ def register_command(
     unscored: Unscored = None,
     by: By = None,
     reason: Reason = None,
+    no_tracking: NoTracking = False,
 ) -> None:
     """Write the package of an exported model, if it earns its place.
 
@@ -73,3 +77,11 @@ def register_command(
         progress.say,
     )
     progress.say(f"wrote {location}")
+    fitted, track = finished_model(run).parent, not no_tracking
+    with (
+        tracked_run(
+            name, fitted.name, progress.say, beside=fitted, go_on=True, enabled=track
+        ) as tracked,
+        opened.package(name, version) as package,
+    ):
+        tracked.artefact(package, f"package-{version}")

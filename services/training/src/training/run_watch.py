@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 from training.domain import Interrupted
 from training.recipe import Recipe
@@ -23,10 +24,11 @@ class Watch:
         clock: Callable[[], float],
         stop_signal: Callable[[], int],
         seconds: float,
+        on_event: Callable[[Mapping[str, Any]], object] = lambda event: None,
     ) -> None:
         self._trainer, self._run, self._recipe = trainer, run, recipe.training
         self._clock, self._stop_signal = clock, stop_signal
-        self._before = seconds
+        self._before, self._on_event = seconds, on_event
         self._began = self._saved = clock()
 
     def seconds(self) -> float:
@@ -35,7 +37,7 @@ class Watch:
 
     def measured(self, result: Measured) -> None:
         """Log a measurement."""
-        self._run.log(
+        self._log(
             {
                 "step": result.step,
                 "dev": result.scores,
@@ -47,7 +49,7 @@ class Watch:
     def stepped(self, step: Step) -> None:
         """Log and keep what is due; raise Interrupted, with a checkpoint, after a signal."""
         if step.number % STEPS_BETWEEN_LOGS == 0:
-            self._run.log(
+            self._log(
                 {
                     "step": step.number,
                     "loss": step.loss,
@@ -62,6 +64,10 @@ class Watch:
             self._saved = self._clock()
         if signal:
             raise Interrupted(f"stopped after step {step.number}: go on with --resume", signal)
+
+    def _log(self, event: Mapping[str, Any]) -> None:
+        self._run.log(event)
+        self._on_event(event)
 
     def _is_due(self, step: int) -> bool:
         every = self._recipe.checkpoint_every_steps
