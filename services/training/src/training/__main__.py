@@ -38,7 +38,9 @@ app = typer.Typer(
     [bold]prepare[/bold] turns files into checked data, [bold]fit[/bold] data into a model,
     [bold]evaluate[/bold] says how good it is and [bold]package[/bold] makes a package of it;
     [bold]build[/bold] prepares, fits and packages two files in one go.
-    A recipe holds every setting: [bold]weir-train recipe --explain[/bold].
+    [bold]export[/bold] and [bold]register[/bold] make a package that is as good as what serves;
+    [bold]promote[/bold] and [bold]rollback[/bold] decide what serves, [bold]tune[/bold] looks for
+    better settings. A recipe holds every setting: [bold]weir-train recipe --explain[/bold].
 
     Exit codes: 2, what you gave cannot be used (one line says why); 1, a check failed: the loss is
     not a number, or a graph is not what it must be; 130 or 143, stopped by a signal.""",
