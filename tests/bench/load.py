@@ -74,9 +74,11 @@ def measured(plan: Plan) -> Result:
         input=json.dumps(asdict(plan)),
         capture_output=True,
         text=True,
-        check=True,
+        check=False,
         timeout=plan.warm_up + plan.seconds + 2 * _GIVE_UP,
     )
+    if done.returncode:
+        raise RuntimeError(f"the load generator failed: {done.stderr[-2000:]}")
     return Result(**json.loads(done.stdout))
 
 
@@ -112,6 +114,7 @@ class _Connection(asyncio.Protocol):
         self._done(self, status)
 
     def connection_lost(self, error: Exception | None) -> None:
+        # Servers close connections that were idle for some seconds.
         self.transport = None
         if self.busy:
             self.busy = False
@@ -171,11 +174,25 @@ class _Generator:
             wait = due - time.perf_counter()
             if wait > 0:
                 await asyncio.sleep(wait)
-            if self._idle:
-                self._send(self._idle.pop(), due)
+            if (connection := self._open_one()) is not None:
+                self._send(connection, due)
             else:
                 self._overdue.append(due)
             due += chance.expovariate(self._plan.rate)
+
+    def _open_one(self) -> _Connection | None:
+        """The idle connection that was used last; those that the server closed are replaced."""
+        while self._idle:
+            connection = self._idle.pop()
+            if connection.transport is not None and not connection.transport.is_closing():
+                return connection
+            self._renew()
+        return None
+
+    def _renew(self) -> None:
+        task = asyncio.create_task(self._replace())
+        self._reconnecting.add(task)
+        task.add_done_callback(self._reconnecting.discard)
 
     def _send(self, connection: _Connection, due: float) -> None:
         self._under_way += 1
@@ -193,9 +210,7 @@ class _Generator:
             if status:
                 self._times[status == 200].append((now - connection.due) * 1e3)
         if connection.transport is None:
-            task = asyncio.create_task(self._replace())
-            self._reconnecting.add(task)
-            task.add_done_callback(self._reconnecting.discard)
+            self._renew()
         else:
             self._continue(connection, now)
         if not self._under_way:
