@@ -120,13 +120,14 @@ def built(
     train_file: Path,
     dev_file: Path,
 ) -> Path:
-    """A directory with a package built from nothing (``models``) and its checkpoint (``work``)."""
+    """A directory with a package built from nothing (``models``), its data and run (``work``)."""
     root = tmp_path_factory.mktemp("built")
     result = weir(
         "build",
         *("--train", train_file, "--dev", dev_file, "--base", base),
-        *("--output", root / "models", "--name", "toy", "--version", "1", "--work", root / "work"),
-        *("--epochs", 6, "--learning-rate", "0.003", "--max-tokens", 48, "--drop-leaked"),
+        *("--repository", root / "models", "--name", "toy", "--version", "1"),
+        *("--work", root / "work", "--by", "ada", "--drop-leaked"),
+        *("--epochs", 6, "--learning-rate", "0.003", "--max-tokens", 48),
     )
     assert result.exception is None, result.output
     (root / "output.txt").write_text(result.output)
@@ -141,6 +142,16 @@ def package(built: Path) -> Path:
 @pytest.fixture(scope="session")
 def checkpoint(built: Path) -> Path:
     return built / "work" / "toy-1" / "model"
+
+
+@pytest.fixture(scope="session")
+def dynamic(tmp_path_factory: pytest.TempPathFactory, checkpoint: Path) -> Path:
+    """The graph of the build, quantised dynamically."""
+    from training.quantise import quantise
+
+    target = tmp_path_factory.mktemp("dynamic") / "int8.onnx"
+    quantise(checkpoint / "fused.onnx", target, layers=LAYERS)
+    return target
 
 
 @pytest.fixture(scope="session")

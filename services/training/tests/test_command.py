@@ -15,11 +15,15 @@ from click.testing import Result
 from rich.console import Console
 
 from training import __main__ as command
-from training.domain import ExportError, InputError
+from training.domain import ExportError, InputError, Refused
+from training.packaged_model import self_test
 from training.progress import Progress
 from training.training_record import finished_model, read_record
 
 Weir = Callable[..., Result]
+
+# Folders of base weights that are no BERT, and that do not say what they are.
+OTHER_KIND, NO_KIND = "other-kind", "no-kind"
 
 
 def run_main(monkeypatch: pytest.MonkeyPatch, *arguments: object) -> int | str | None:
@@ -55,7 +59,7 @@ def test_bad_data_ends_in_one_line_and_exit_code_2(
     code = run_main(
         monkeypatch,
         *("build", "--train", rows, "--dev", rows, "--name", "toy", "--version", "1"),
-        *("--output", tmp_path / "models"),
+        *("--repository", tmp_path / "models"),
     )
 
     error = capsys.readouterr().err
@@ -92,6 +96,8 @@ def test_an_unknown_option_ends_in_exit_code_2(monkeypatch: pytest.MonkeyPatch) 
         ({"--version": ".1"}, "version '.1'"),
         ({"--dev": "nowhere.jsonl"}, "nowhere.jsonl: no such file"),
         ({"--base": "."}, "no config.json"),
+        ({"--base": OTHER_KIND}, "a distilbert model; only BERT is exported"),
+        ({"--base": NO_KIND}, "its config.json names no model_type"),
     ],
 )
 def test_what_cannot_work_is_refused_before_training(
@@ -100,16 +106,22 @@ def test_what_cannot_work_is_refused_before_training(
     dev_file: Path,
     base: Path,
     tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
     changed: dict[str, str],
     complaint: str,
 ) -> None:
+    for folder, kind in ((OTHER_KIND, '{"model_type": "distilbert"}'), (NO_KIND, "{}")):
+        shutil.copytree(base, tmp_path / folder)
+        (tmp_path / folder / "config.json").write_text(kind)
+    monkeypatch.chdir(tmp_path)
     options = {
         "--train": train_file,
         "--dev": dev_file,
         "--base": base,
         "--name": "toy",
         "--version": "1",
-        "--output": tmp_path,
+        "--repository": tmp_path / "models",
+        "--work": tmp_path / "work",
         **changed,
     }
 
@@ -117,6 +129,27 @@ def test_what_cannot_work_is_refused_before_training(
 
     assert isinstance(result.exception, InputError)
     assert complaint in str(result.exception)
+    assert not (tmp_path / "work").exists()
+    assert not (tmp_path / "models").exists()
+
+
+def test_a_build_that_production_could_not_be_compared_with_is_refused_before_training(
+    weir: Weir, built: Path, train_file: Path, dev_file: Path, base: Path, tmp_path: Path
+) -> None:
+    options = (
+        *("build", "--train", train_file, "--dev", dev_file, "--base", base, "--name", "toy"),
+        *("--repository", built / "models", "--work", tmp_path / "work"),
+    )
+
+    taken = weir(*options, "--version", "1")
+    other = weir(*options, "--version", "2", "--labels", "bad,good")
+
+    assert isinstance(taken.exception, InputError)
+    assert "a version is immutable" in str(taken.exception)
+    assert isinstance(other.exception, Refused)
+    assert "its labels are negative, positive" in str(other.exception)
+    assert "--unscored" in str(other.exception)
+    assert not (tmp_path / "work").exists()
 
 
 def test_a_build_says_how_far_it_is_and_what_it_wrote(built: Path) -> None:
@@ -124,34 +157,36 @@ def test_a_build_says_how_far_it_is_and_what_it_wrote(built: Path) -> None:
 
     assert "best at step" in output
     assert "0 s left" in output
-    assert "int8" in output
+    assert "agreement with fp32 1 (at least 0.99): ok" in output
+    assert "asking the package its golden examples" in output
     assert str(built / "models" / "toy" / "1") in output
 
 
-def test_a_checkpoint_is_packaged_again_without_training(
-    weir: Weir, checkpoint: Path, package: Path, dev_file: Path, tmp_path: Path
+def test_the_steps_one_by_one_make_the_package_that_a_build_makes(
+    weir: Weir, built: Path, checkpoint: Path, package: Path, tmp_path: Path
 ) -> None:
-    result = weir(
-        "package", checkpoint, "--dev", dev_file, "--name", "toy", "--version", "2",
-        "--output", tmp_path,
-    )  # fmt: skip
+    """And the second version is held against the first."""
+    models, run, data = tmp_path / "models", tmp_path / "run", checkpoint.parent / "data"
+    shutil.copytree(built / "models", models)
+    shutil.copytree(checkpoint, run, ignore=shutil.ignore_patterns("*.onnx", "export.json"))
 
-    assert result.exception is None
-    again = tmp_path / "toy" / "2"
+    exported = weir("export", run, "--data", data)
+    registered = weir(
+        *("register", run, "--dev", data, "--name", "toy", "--version", "2"),
+        *("--repository", models),
+    )
+
+    assert exported.exception is None, exported.output
+    assert registered.exception is None, registered.output
+    again = models / "toy" / "2"
     for file in ("model.onnx", "tokenizer.json", "golden.jsonl"):
         assert (again / file).read_bytes() == (package / file).read_bytes(), file
-
-
-def test_an_existing_version_is_refused(
-    weir: Weir, checkpoint: Path, built: Path, dev_file: Path
-) -> None:
-    result = weir(
-        "package", checkpoint, "--dev", dev_file, "--name", "toy", "--version", "1",
-        "--output", built / "models",
-    )  # fmt: skip
-
-    assert isinstance(result.exception, InputError)
-    assert "immutable" in str(result.exception)
+    first, second = (
+        yaml.safe_load((each / "model.yaml").read_text())["registered"] for each in (package, again)
+    )
+    assert second == {**first, "version": "1", "production_accuracy": first["accuracy"]}
+    assert "then in production" in (again / "MODEL_CARD.md").read_text()
+    self_test(again)
 
 
 def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:
@@ -166,34 +201,6 @@ def test_a_record_of_another_form_is_refused(tmp_path: Path) -> None:
 
     with pytest.raises(InputError, match="not a training record"):
         read_record(tmp_path)
-
-
-def test_a_model_that_servers_would_cut_otherwise_is_not_packaged(
-    weir: Weir, checkpoint: Path, dev_file: Path, tmp_path: Path
-) -> None:
-    tail = tmp_path / "tail"
-    shutil.copytree(checkpoint, tail)
-    record = json.loads((tail / "training.json").read_text())
-    record["recipe"]["model"]["truncation"] = "tail"
-    (tail / "training.json").write_text(json.dumps(record))
-
-    result = weir("package", tail, "--dev", dev_file, "--name", "toy", "--version", "2")
-
-    assert isinstance(result.exception, InputError)
-    assert "cuts texts as tail" in str(result.exception)
-
-
-def test_prepared_data_is_measured_source_by_source(
-    weir: Weir, built: Path, checkpoint: Path, tmp_path: Path
-) -> None:
-    result = weir(
-        "package", checkpoint.parent, "--dev", built / "work" / "toy-1" / "data",
-        "--name", "toy", "--version", "2", "--output", tmp_path,
-    )  # fmt: skip
-
-    assert result.exception is None, result.output
-    described = yaml.safe_load((tmp_path / "toy" / "2" / "model.yaml").read_text())
-    assert list(described["metrics"]) == ["toys dev"]
 
 
 @pytest.mark.parametrize("terminal", [True, False])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -13,6 +14,7 @@ from training.distillation import DistillationLoss, align, check_pairs, uniform_
 from training.domain import InputError
 from training.encoded_rows import EncodedRow, make_batch
 from training.objective import LabelLoss
+from training.packaged_model import self_test
 from training.terminal import terminal_progress
 from training.text_classifier import TextClassifier, new_classifier
 from training.training_recipe import Distillation
@@ -122,27 +124,33 @@ def test_a_teacher_of_another_width_is_refused_for_hidden_states(
     assert check_pairs(Distillation(teacher="t", hidden_weight=0), student, teacher) == ()
 
 
-def test_a_smaller_model_learns_from_a_run_and_is_packaged(
-    weir: Weir, data: Path, base: Path, built: Path, dev_file: Path, tmp_path: Path
+def test_a_smaller_model_learns_from_a_run_and_takes_its_place(
+    weir: Weir, data: Path, base: Path, built: Path, tmp_path: Path
 ) -> None:
-    run = tmp_path / "run"
+    run, models = tmp_path / "run", tmp_path / "models"
+    shutil.copytree(built / "models", models)
     fitted = weir(
         *("fit", data, "--base", base, "--output", run, "--teacher", built / "work" / "toy-1"),
         *("--layers", 3, "--prune-vocabulary", 5, "--max-tokens", 48, "--epochs", 6),
         *("--learning-rate", "0.003"),
     )
-    packaged = weir(
-        *("package", run, "--dev", dev_file, "--name", "toy", "--version", "3"),
-        *("--output", tmp_path / "models"),
+    exported = weir("export", run, "--data", data)
+    registered = weir(
+        *("register", run, "--dev", data, "--name", "toy", "--version", "3"),
+        *("--repository", models),
     )
 
-    assert fitted.exception is None, fitted.output
-    assert packaged.exception is None, packaged.output
+    for result in (fitted, exported, registered):
+        assert result.exception is None, result.output
     record = read_record(run / "model")
     assert (record.layers, record.vocabulary < 26) == ((0, 2, 5), True)
     assert record.metrics["toys"]["accuracy"] >= 0.9
-    text = (tmp_path / "models" / "toy" / "3" / "model.yaml").read_text()
-    assert yaml.safe_load(text)["training"]["distillation"]["teacher"] == "toy-1"
+    self_test(models / "toy" / "3")
+    text = (models / "toy" / "3" / "model.yaml").read_text()
+    described = yaml.safe_load(text)
+    assert described["training"]["distillation"]["teacher"] == "toy-1"
+    assert described["registered"]["version"] == "1"
+    assert set(described["metrics"]) == {"other dev", "toys dev"}
     assert str(tmp_path) not in text
     assert str(built) not in text
 

@@ -92,11 +92,15 @@ def test_two_models_are_compared_on_the_same_rows(
     assert "open: " in result.output
 
 
-def test_rows_share_a_run_only_where_they_are_independent(run: Path, dev_file: Path) -> None:
-    """Dynamic int8 answers are those of each text alone; float answers do not mind company."""
+def test_rows_share_a_run_only_where_they_are_independent(run: Path, dynamic: Path) -> None:
+    """Dynamic int8 answers are those of each text alone; others do not mind company."""
     examples = [Example(str(row["text"]), 0) for row in make_rows(24, seed=9)]
-    for name, independent in (("fused.onnx", True), ("int8.onnx", False)):
-        graph = run / "model" / name
+    model = run / "model"
+    for graph, independent in (
+        (model / "fused.onnx", True),
+        (model / "int8.onnx", True),
+        (dynamic, False),
+    ):
         tokenizer = load_tokenizer(run / "model" / "tokenizer.json", 48)
         progress = terminal_progress()
         rows = encode_rows(
@@ -110,8 +114,9 @@ def test_rows_share_a_run_only_where_they_are_independent(run: Path, dev_file: P
             )
 
 
-def test_a_graph_tells_whether_it_is_quantised_dynamically(run: Path) -> None:
-    assert is_dynamic(run / "model" / "int8.onnx")
+def test_a_graph_tells_whether_it_is_quantised_dynamically(run: Path, dynamic: Path) -> None:
+    assert is_dynamic(dynamic)
+    assert not is_dynamic(run / "model" / "int8.onnx")
     assert not is_dynamic(run / "model" / "fused.onnx")
 
 

@@ -1,8 +1,9 @@
-"""The package that a build wrote, read with nothing but the format's description in mind."""
+"""The package that a build registered, read with nothing but the format's description in mind."""
 
 from __future__ import annotations
 
 import base64
+import gzip
 import hashlib
 import json
 import math
@@ -16,10 +17,6 @@ import pytest
 import yaml
 from datasketches import kll_floats_sketch
 from tokenizers import Tokenizer
-
-from training import package as package_module
-from training.domain import InputError
-from training.package import write_package
 
 FILES = {
     "MODEL_CARD.md",
@@ -44,25 +41,38 @@ def answers(package: Path, dev_rows: list[dict[str, Any]]) -> list[tuple[list[st
 
 
 @pytest.fixture(scope="module")
-def dev_rows(dev_file: Path) -> list[dict[str, Any]]:
-    import gzip
+def prepared_dev(built: Path) -> Path:
+    return built / "work" / "toy-1" / "data" / "dev.jsonl.gz"
 
-    return [json.loads(line) for line in gzip.decompress(dev_file.read_bytes()).splitlines()]
+
+@pytest.fixture(scope="module")
+def dev_rows(prepared_dev: Path) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in gzip.decompress(prepared_dev.read_bytes()).splitlines()]
 
 
 def ask(package: Path, text: str) -> tuple[list[str], list[float]]:
+    temperature = yaml.safe_load((package / "model.yaml").read_text())["temperature"]
     tokenizer = Tokenizer.from_file(str(package / "tokenizer.json"))
     session = onnxruntime.InferenceSession(str(package / "model.onnx"))
     encoding = tokenizer.encode(text)
     ids = np.array([encoding.ids])
-    (logits,) = session.run(None, {"input_ids": ids, "attention_mask": np.ones_like(ids)})
-    powers = [math.exp(value) for value in np.asarray(logits)[0].tolist()]
+    (logits,) = session.run(["logits"], {"input_ids": ids, "attention_mask": np.ones_like(ids)})
+    powers = [math.exp(value / temperature) for value in np.asarray(logits)[0].tolist()]
     return encoding.tokens, [power / sum(powers) for power in powers]
 
 
 def test_a_package_holds_its_files_and_nothing_else(package: Path) -> None:
     assert {path.name for path in package.iterdir()} == FILES
-    assert {path.name for path in package.parent.iterdir()} == {"1", "routing.yaml"}
+    beside = {path.name for path in package.parent.iterdir()}
+    assert beside == {"1", "routing.yaml", "events.jsonl"}
+
+
+def test_the_first_version_takes_all_traffic_and_is_recorded(package: Path) -> None:
+    routing = yaml.safe_load((package.parent / "routing.yaml").read_text())
+    lines = (package.parent / "events.jsonl").read_text().splitlines()
+
+    assert (routing["versions"], routing["shadow"]) == ({"1": 100}, [])
+    assert [json.loads(line)["by"] for line in lines] == ["ada", "ada"]
 
 
 def test_every_sealed_file_has_its_digest(package: Path, described: dict[str, Any]) -> None:
@@ -76,14 +86,27 @@ def test_the_manifest_says_what_a_server_needs(described: dict[str, Any]) -> Non
     assert (described["name"], described["version"]) == ("toy", "1")
     assert described["task"] == "text-classification"
     assert described["labels"] == ["negative", "positive"]
-    assert described["inputs"] == {"kind": "text", "max_characters": 5000, "max_tokens": 48}
-    assert described["golden_tolerance"] == 0.02
+    assert described["inputs"] == {
+        "kind": "text",
+        "max_characters": 5000,
+        "max_tokens": 48,
+        "truncation": "head",
+    }
+    assert described["quantisation"] == "static"
+    assert described["batching"] == {
+        "independent": True,
+        "max_items": 16,
+        "max_padded_tokens": 2048,
+    }
+    assert described["temperature"] > 0
+    assert described["golden_tolerance"] == 0.01
+    assert described["projection"] == {"output": "projection", "dimensions": 32}
 
 
 def test_the_manifest_says_where_the_weights_come_from(
-    described: dict[str, Any], train_file: Path, dev_file: Path
+    described: dict[str, Any], train_file: Path, prepared_dev: Path
 ) -> None:
-    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (train_file, dev_file)]
+    digests = [hashlib.sha256(file.read_bytes()).hexdigest() for file in (train_file, prepared_dev)]
 
     assert described["data"] == [
         {"name": "toys", "split": "train", "rows": 320, "sha256": digests[0]},
@@ -184,9 +207,14 @@ def test_the_card_states_the_figures_and_the_commands(
     package: Path, described: dict[str, Any]
 ) -> None:
     card = (package / "MODEL_CARD.md").read_text()
+    judged = described["calibration"]["held_out"]
 
     assert f"| accuracy | {described['metrics']['toys dev']['accuracy']} |" in card
-    assert "weir-train fit" in card
+    assert f"| log loss | {judged['log_loss_before']:.4f} | " in card
+    for step in ("prepare", "fit", "export", "register"):
+        assert f"weir-train {step} " in card
+    assert "an answer does not depend on its mates" in card
+    assert "Only the first 48 tokens of a text count" in card
     assert described["base_model_sha256"] in card
     assert "{" not in card
 
@@ -194,52 +222,6 @@ def test_the_card_states_the_figures_and_the_commands(
 def test_no_file_names_a_path_of_the_machine(package: Path, built: Path) -> None:
     for path in package.iterdir():
         assert str(built.parent).encode() not in path.read_bytes(), path.name
-
-
-def test_the_first_version_gets_all_traffic_and_the_next_none(
-    package: Path, tmp_path: Path
-) -> None:
-    for version in ("1", "2"):
-        write_package(tmp_path, package / "model.onnx", TEXTS, {"name": "toy", "version": version})
-
-    routing = yaml.safe_load((tmp_path / "toy" / "routing.yaml").read_text())
-    assert routing == {"versions": {"1": 100}, "shadow": []}
-
-
-TEXTS = {"tokenizer.json": "{}", "reference.json": "{}", "golden.jsonl": ""}
-
-
-def test_a_version_is_never_overwritten(package: Path, tmp_path: Path) -> None:
-    content = {"name": "toy", "version": "1"}
-    target = write_package(tmp_path, package / "model.onnx", TEXTS, content)
-    before = (target / "model.yaml").read_bytes()
-
-    with pytest.raises(InputError, match="immutable"):
-        write_package(tmp_path, package / "model.onnx", TEXTS, {**content, "task": "other"})
-
-    assert (target / "model.yaml").read_bytes() == before
-
-
-def test_a_version_that_somebody_else_wrote_meanwhile_is_kept(
-    package: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    content = {"name": "toy", "version": "1"}
-    target = write_package(tmp_path, package / "model.onnx", TEXTS, content)
-    monkeypatch.setattr(package_module, "check_target", lambda *_: target)
-
-    with pytest.raises(InputError, match="written meanwhile"):
-        write_package(tmp_path, package / "model.onnx", TEXTS, content)
-
-    assert {path.name for path in target.parent.iterdir()} == {"1", "routing.yaml"}
-
-
-def test_a_write_that_fails_leaves_nothing(package: Path, tmp_path: Path) -> None:
-    with pytest.raises(FileNotFoundError):
-        write_package(
-            tmp_path, package / "model.onnx", {"golden.jsonl": ""}, {"name": "toy", "version": "1"}
-        )
-
-    assert list((tmp_path / "toy").iterdir()) == []
 
 
 def test_a_package_can_be_read_by_other_users(package: Path) -> None:

@@ -102,6 +102,23 @@ def test_a_registered_package_joins_the_run_that_it_came_from(
     assert "package-1/model.yaml" in artefacts(client, kept, "package-1")
 
 
+def test_an_evaluation_joins_the_run_that_it_is_of(client: Any, weir: Weir, tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run")
+    with tracked_run("toy", "run", print, beside=run, go_on=False, enabled=True):
+        pass
+    dev = write_rows(tmp_path / "toys" / "dev.jsonl", make_rows(20, seed=2))
+
+    result = weir(
+        *("evaluate", run, "--graph", "fp32", "--data", dev, "--resamples", 2),
+        *("--output", tmp_path / "out"),
+    )
+
+    assert result.exception is None, result.output
+    (kept,) = runs(client)
+    names = {"evaluation/evaluation.html", "evaluation/evaluation.json"}
+    assert artefacts(client, kept, "evaluation") == names
+
+
 def test_trials_are_nested_and_tell_how_they_ended(client: Any, tmp_path: Path) -> None:
     with tracked_run("toy", "study", print, beside=tmp_path, go_on=True, enabled=True) as study:
         with study.nested("trial 0") as trial:

@@ -6,6 +6,7 @@ import sys
 
 import typer
 
+from training.build_command import build_command
 from training.domain import (
     ExportError,
     InputError,
@@ -17,7 +18,6 @@ from training.domain import (
 from training.evaluate_command import evaluate_command
 from training.export_command import compare_command, export_command
 from training.fit_command import fit_command
-from training.package_command import build_command, package_command
 from training.prepare_command import prepare_command, recipe_command
 from training.register_command import register_command
 from training.stages_command import (
@@ -36,11 +36,11 @@ app = typer.Typer(
     help="""Make model packages that Weir serves, from labelled text.
 
     [bold]prepare[/bold] turns files into checked data, [bold]fit[/bold] data into a model,
-    [bold]evaluate[/bold] says how good it is and [bold]package[/bold] makes a package of it;
-    [bold]build[/bold] prepares, fits and packages two files in one go.
-    [bold]export[/bold] and [bold]register[/bold] make a package that is as good as what serves;
-    [bold]promote[/bold] and [bold]rollback[/bold] decide what serves, [bold]tune[/bold] looks for
-    better settings. A recipe holds every setting: [bold]weir-train recipe --explain[/bold].
+    [bold]export[/bold] a model into graphs that are proven, and [bold]register[/bold] makes a
+    package of them that is as good as what serves; [bold]build[/bold] does all four for two files.
+    [bold]evaluate[/bold] says how good a model is, [bold]promote[/bold] and [bold]rollback[/bold]
+    decide what serves, [bold]tune[/bold] looks for better settings. A recipe holds every setting:
+    [bold]weir-train recipe --explain[/bold].
 
     Exit codes: 2, what you gave cannot be used (one line says why); 1, a check failed: the loss is
     not a number, or a graph is not what it must be; 130 or 143, stopped by a signal.""",
@@ -50,7 +50,6 @@ app.command("fit")(fit_command)
 app.command("evaluate")(evaluate_command)
 app.command("export")(export_command)
 app.command("compare")(compare_command)
-app.command("package")(package_command)
 app.command("build")(build_command)
 app.command("tune")(tune_command)
 app.command("register")(register_command)

@@ -12,8 +12,12 @@ import typer
 
 from training.domain import InputError, StorageError
 from training.evaluation_page import evaluation_page
+from training.progress import Progress
 from training.staged_directory import write_whole
 from training.terminal import terminal_progress
+from training.tracking import tracked_run
+from training.tracking_option import NoTracking
+from training.training_record import finished_model, read_record
 
 REPORT = "evaluation.json"
 PAGE = "evaluation.html"
@@ -50,6 +54,7 @@ def evaluate_command(
         int, typer.Option(min=1, help="Resamples of the bootstrap: more, smoother intervals.")
     ] = 1000,
     seed: Annotated[int, typer.Option(min=0, help="Decides the resamples.")] = 7,
+    no_tracking: NoTracking = False,
 ) -> None:
     """Evaluate a model on labelled rows: figures with 95 % intervals, as JSON and as a page.
 
@@ -60,7 +65,8 @@ def evaluate_command(
 
     Accuracy, macro F1, ROC-AUC, log loss, Brier score, calibration error (ECE; 15 bins of equal
     width, and of equal mass), each label, each source, length and label of the rows, and the
-    temperature that would calibrate the model. Neither file holds the text of a row.
+    temperature that would calibrate the model. Neither file holds the text of a row. Those of a run
+    are kept with it in MLflow, too.
 
     Exit code 2 where model or data cannot be used: other labels, or no rows in the split.
     """
@@ -103,6 +109,18 @@ def evaluate_command(
     for line in summary(document):
         typer.echo(line)
     progress.say(f"wrote {output / PAGE} and {REPORT}")
+    if opened.description["kind"] == "run":
+        _track(finished_model(model), output, progress, enabled=not no_tracking)
+
+
+def _track(model: Path, output: Path, progress: Progress, *, enabled: bool) -> None:
+    """Keep both files with the tracked run that made the model."""
+    name, run = read_record(model).recipe.name, model.parent
+    with tracked_run(
+        name, run.name, progress.say, beside=run, go_on=True, enabled=enabled
+    ) as tracked:
+        for file in (REPORT, PAGE):
+            tracked.artefact(output / file, "evaluation")
 
 
 def write_report(directory: Path, document: Mapping[str, Any]) -> None:

@@ -12,10 +12,23 @@ import typer
 from training.candidates import candidates, markdown_table, turns
 from training.domain import ExportError, InputError
 from training.exported import Quantisation, read_exported
-from training.prepared_data import read_prepared
+from training.prepared_data import PreparedData, read_prepared
+from training.progress import Progress
 from training.staged_directory import write_whole
 from training.terminal import terminal_progress
 from training.training_record import finished_model
+
+Quantised = Annotated[
+    Quantisation,
+    typer.Option(
+        help="static: int8 with fixed scales, texts may share a run; dynamic: int8, each text "
+        "alone; none: fp32.",
+    ),
+]
+Projected = Annotated[
+    bool,
+    typer.Option(help="Also give the pooled hidden state in 64 dimensions, for drift watch."),
+]
 
 
 def export_command(
@@ -27,17 +40,8 @@ def export_command(
             "measured."
         ),
     ],
-    quantisation: Annotated[
-        Quantisation,
-        typer.Option(
-            help="static: int8 with fixed scales, texts may share a run; dynamic: int8, each text "
-            "alone; none: fp32.",
-        ),
-    ] = "static",
-    projection: Annotated[
-        bool,
-        typer.Option(help="Also give the pooled hidden state in 64 dimensions, for drift watch."),
-    ] = True,
+    quantisation: Quantised = "static",
+    projection: Projected = True,
     max_megabytes: Annotated[
         float | None, typer.Option(help="Fail when the served graph is larger (10^6 bytes).")
     ] = None,
@@ -50,14 +54,32 @@ def export_command(
     on every dev row, accuracy by source, the temperature, latency and throughput of both graphs.
     Exit code 1: a check failed (export.json says which), and the model cannot be registered.
     """
-    prepared = read_prepared(data)
-    progress = terminal_progress()
+    run_export(
+        run,
+        read_prepared(data),
+        terminal_progress(),
+        quantisation=quantisation,
+        projection=projection,
+        max_megabytes=max_megabytes,
+    )
+
+
+def run_export(
+    run: Path,
+    data: PreparedData,
+    progress: Progress,
+    *,
+    quantisation: Quantisation,
+    projection: bool,
+    max_megabytes: float | None = None,
+) -> None:
+    """Export and say how it went. Raises ExportError when a check failed."""
     # Imported late: torch takes seconds, and neither --help nor a typing error should wait for it.
     from training.export import ExportOptions, export_model
     from training.graph_figures import Clocks
 
     options = ExportOptions(quantisation, projection, max_megabytes)
-    exported = export_model(run, prepared, options, progress, Clocks())
+    exported = export_model(run, data, options, progress, Clocks())
     for check in exported.checks:
         progress.say(str(check))
     progress.say(markdown_table(candidates([exported])))

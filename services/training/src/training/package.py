@@ -1,11 +1,9 @@
-"""Writes a model package: all of it or nothing, and never twice."""
+"""The files of a model package."""
 
 from __future__ import annotations
 
-import os
 import re
 import shutil
-import tempfile
 from collections.abc import Mapping
 from datetime import datetime
 from pathlib import Path
@@ -20,9 +18,6 @@ FORMAT = 1
 # The files whose digests the manifest holds, so that a package can be checked before it is served.
 SEALED = ("model.onnx", "tokenizer.json", "reference.json", "golden.jsonl")
 MAX_CHARACTERS = 5000
-# How far a probability may lie from the golden one on another CPU: float sums in another order can
-# move an activation over a rounding edge of the dynamic quantisation.
-GOLDEN_TOLERANCE = 0.02
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._-]{0,31}")
 
@@ -33,19 +28,6 @@ def check_name(name: str, version: str) -> None:
         raise InputError(f"name {name!r}: must be lower-case letters, digits, '-' and '_'")
     if not VERSION.fullmatch(version):
         raise InputError(f"version {version!r}: must be letters, digits, '.', '-' and '_'")
-
-
-def check_target(root: Path, name: str, version: str) -> Path:
-    """Return the directory that a new package would have.
-
-    Raises InputError for a name or version that is not one, and when the version exists: a
-    version is immutable, because records and references point at it.
-    """
-    check_name(name, version)
-    target = root / name / version
-    if target.exists():
-        raise InputError(f"{target} exists, and a version is immutable: choose another --version")
-    return target
 
 
 def manifest(
@@ -62,12 +44,13 @@ def manifest(
     licence: str,
     created_at: datetime,
     training: Mapping[str, Any],
+    calibration: Mapping[str, Any] | None = None,
     registered: Mapping[str, Any] | None = None,
 ) -> dict[str, Any]:
     """The content of ``model.yaml``, without the digests, which ``write_files`` adds.
 
-    ``serving`` has the keys that say how the graph is to be run, ``registered`` what the version
-    was compared with.
+    ``serving`` has the keys that say how the graph is to be run, ``calibration`` how its
+    temperature was fitted, and ``registered`` what the version was compared with.
     """
     return {
         "format": FORMAT,
@@ -79,6 +62,7 @@ def manifest(
         **serving,
         "files": {},
         "metrics": {set_name: dict(scores) for set_name, scores in metrics.items()},
+        **({"calibration": dict(calibration)} if calibration else {}),
         "data": data,
         "base_model": base_model,
         "base_model_sha256": base_model_sha256,
@@ -98,44 +82,6 @@ def write_files(
         (directory / file).write_text(content, encoding="utf-8", newline="\n")
     sealed = {file: file_sha256(directory / file) for file in SEALED}
     _write_yaml(directory / "model.yaml", {**described, "files": sealed})
-
-
-def write_package(
-    root: Path,
-    model: Path,
-    texts: Mapping[str, str],
-    described: Mapping[str, Any],
-) -> Path:
-    """Write ``<root>/<name>/<version>/`` and return it.
-
-    ``texts`` holds the other files by name. The package is made in a directory beside and renamed,
-    so a reader never sees half of it. A model's first package also gets a ``routing.yaml`` that
-    sends all traffic to it; an existing one is left alone. Raises InputError as ``check_target``.
-    """
-    target = check_target(root, str(described["name"]), str(described["version"]))
-    target.parent.mkdir(parents=True, exist_ok=True)
-    stage = Path(tempfile.mkdtemp(prefix=f".{target.name}.", dir=target.parent))
-    try:
-        write_files(stage, model, texts, described)
-        # mkdtemp lets nobody else in, and a server runs as somebody else.
-        stage.chmod(0o755)
-        try:
-            stage.rename(target)
-        except OSError as exc:
-            raise InputError(f"{target} was written meanwhile ({exc.strerror})") from exc
-    except BaseException:
-        shutil.rmtree(stage, ignore_errors=True)
-        raise
-    _route_first_version(target)
-    return target
-
-
-def _route_first_version(target: Path) -> None:
-    routing = target.parent / "routing.yaml"
-    if not routing.exists():
-        stage = routing.with_name(f".{routing.name}.{os.getpid()}")
-        _write_yaml(stage, {"versions": {target.name: 100}, "shadow": []})
-        stage.rename(routing)
 
 
 def _write_yaml(path: Path, content: Mapping[str, Any]) -> None:

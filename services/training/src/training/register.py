@@ -11,7 +11,7 @@ from typing import Any
 import onnxruntime
 
 from training.dev_sets import dev_sets
-from training.domain import Dataset, InputError, Prediction, Refused
+from training.domain import Dataset, Prediction, Refused
 from training.exported import Exported, read_exported
 from training.float_noise import with_float_noise
 from training.golden import golden_text
@@ -21,7 +21,7 @@ from training.package import MAX_CHARACTERS, check_name, manifest, write_files
 from training.packaged_model import self_test
 from training.production_gate import Comparison, compare_with_production, mean_accuracy
 from training.reference import reference_text
-from training.repository import Repository
+from training.repository import Repository, check_free
 from training.routing import Signature
 from training.stages import record_registration
 from training.tokenizer import load_tokenizer
@@ -65,11 +65,7 @@ def register(
     """
     name, version = candidate.name, candidate.version
     check_name(name, version)
-    if version in repository.versions(name):
-        raise InputError(
-            f"{repository.location(name, version)} exists, and a version is immutable: "
-            "choose another --version"
-        )
+    check_free(repository, name, version)
     model = finished_model(run)
     record, exported = read_record(model), read_exported(model)
     if exported.failed:
@@ -116,6 +112,7 @@ def _described(
         inputs=exported.inputs(MAX_CHARACTERS),
         serving=exported.serving(),
         metrics=exported.metrics,
+        calibration=exported.confidence,
         data=[*train, *(dict(of) for of in exported.data)],
         base_model=record.base_model,
         base_model_sha256=record.base_model_sha256,

@@ -9,7 +9,8 @@ from typing import Annotated
 import typer
 
 from training.package import check_name
-from training.repository import open_repository
+from training.progress import Progress
+from training.repository import Repository, open_repository
 from training.stages import sign
 from training.stages_command import DEFAULT_REPOSITORY, By, Location, Reason
 from training.terminal import terminal_progress
@@ -61,8 +62,36 @@ def register_command(
     first version takes all traffic; a later one none, until it is promoted.
     """
     check_name(name, version)
-    opened = open_repository(repository)
-    progress = terminal_progress()
+    run_register(
+        run,
+        dev,
+        open_repository(repository),
+        name,
+        version,
+        terminal_progress(),
+        margin=margin,
+        unscored=unscored,
+        by=by,
+        reason=reason,
+        track=not no_tracking,
+    )
+
+
+def run_register(
+    run: Path,
+    dev: Path,
+    repository: Repository,
+    name: str,
+    version: str,
+    progress: Progress,
+    *,
+    margin: float,
+    unscored: str | None,
+    by: str | None,
+    reason: str | None,
+    track: bool,
+) -> None:
+    """Register and say where the package is; ``track`` keeps it in the tracking store."""
     # Imported late: a typing error should not wait for onnxruntime.
     from training.register import Candidate, register
 
@@ -70,18 +99,18 @@ def register_command(
     location = register(
         run,
         dev,
-        opened,
+        repository,
         Candidate(name, version, margin, unscored),
         sign(by, reason, now),
         now,
         progress.say,
     )
     progress.say(f"wrote {location}")
-    fitted, track = finished_model(run).parent, not no_tracking
+    fitted = finished_model(run).parent
     with (
         tracked_run(
             name, fitted.name, progress.say, beside=fitted, go_on=True, enabled=track
         ) as tracked,
-        opened.package(name, version) as package,
+        repository.package(name, version) as package,
     ):
         tracked.artefact(package, f"package-{version}")

@@ -64,6 +64,15 @@ def open_repository(location: str) -> Repository:
     return S3Repository(rest.strip("/"))
 
 
+def check_free(repository: Repository, name: str, version: str) -> None:
+    """Raise InputError when the version exists: records and references point at it."""
+    if version in repository.versions(name):
+        raise InputError(
+            f"{repository.location(name, version)} exists, and a version is immutable: "
+            "choose another --version"
+        )
+
+
 def known_versions(repository: Repository, name: str) -> list[str]:
     """The versions of a model. Raises InputError when it has none."""
     versions = repository.versions(name)
