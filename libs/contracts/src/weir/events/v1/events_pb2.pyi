@@ -153,6 +153,20 @@ class AuditRecorded(_message.Message):
     target: str
     def __init__(self, event_id: _Optional[str] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., action: _Optional[str] = ..., outcome: _Optional[_Union[AuditOutcome, str]] = ..., client_id: _Optional[str] = ..., tenant: _Optional[str] = ..., client_address: _Optional[str] = ..., request_id: _Optional[str] = ..., reason: _Optional[str] = ..., target: _Optional[str] = ...) -> None: ...
 
+class TokensRevoked(_message.Message):
+    __slots__ = ("event_id", "occurred_at", "token_id", "client_id", "expires_at")
+    EVENT_ID_FIELD_NUMBER: _ClassVar[int]
+    OCCURRED_AT_FIELD_NUMBER: _ClassVar[int]
+    TOKEN_ID_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
+    EXPIRES_AT_FIELD_NUMBER: _ClassVar[int]
+    event_id: str
+    occurred_at: _timestamp_pb2.Timestamp
+    token_id: str
+    client_id: str
+    expires_at: _timestamp_pb2.Timestamp
+    def __init__(self, event_id: _Optional[str] = ..., occurred_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., token_id: _Optional[str] = ..., client_id: _Optional[str] = ..., expires_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ...) -> None: ...
+
 class ModelDeployed(_message.Message):
     __slots__ = ("deployment_id", "deployed_at", "model", "model_version", "manifest_sha256", "instance", "traffic_percent")
     DEPLOYMENT_ID_FIELD_NUMBER: _ClassVar[int]
