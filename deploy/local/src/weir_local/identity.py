@@ -20,6 +20,9 @@ _SCOPES = (
     "privacy:erase",
     "feedback:write",
     "drift:read",
+    "drift:manage",
+    "audit:read",
+    "admin",
 )
 _LIMIT = 60_000
 _WINDOW = 60

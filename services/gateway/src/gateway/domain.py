@@ -1,7 +1,9 @@
 """Who asks, how much they may ask for, and what the gateway can answer with when it must refuse."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Any
 
 from servicekit.errors import (
     DeadlineExceeded,
@@ -26,6 +28,11 @@ SCOPES = {
     "privacy:erase": "Erase what the log knows of a person.",
     "feedback:write": "Tell what a prediction should have been.",
     "drift:read": "Read drift reports.",
+    "drift:manage": "Change references and settle incidents of the drift watch.",
+    "audit:read": "Read the tenant's audit trail.",
+    "admin": "Manage the clients and API keys of the tenant; of every tenant when the client is one "
+    "of tenant `weir`.",
+    "tokens:introspect": "Ask what an access token says: for resource servers.",
 }
 """What a client may be granted, with the words that the API's description uses."""
 
@@ -33,6 +40,9 @@ DELEGATE_SCOPE = "delegate"
 """Lets the gateway, and nobody else, say on whose behalf it calls."""
 
 GATEWAY_CLIENT_ID = "weir-gateway"
+
+PLATFORM_TENANT = "weir"
+"""Whoever holds `admin` here manages the clients of every tenant."""
 
 _WINDOW_NAMES = {1: "second", 60: "minute", 3600: "hour", 86_400: "day"}
 
@@ -79,6 +89,14 @@ class Client:
     quotas: tuple[QuotaPolicy, ...]
     keeping: Keeping = Keeping()
     """Its tenant's."""
+    roles: tuple[str, ...] = ()
+    """As declared; what they allow is among the scopes."""
+    public_keys: tuple[Mapping[str, Any], ...] = field(default=(), hash=False)
+    """JWKs that verify its assertions (private_key_jwt, RFC 7523)."""
+    disabled: bool = False
+    """Whether it is refused everywhere, though it is still there."""
+    key_id: str = ""
+    """The API key that the caller used; empty for one that came with an access token."""
 
 
 @dataclass(frozen=True, slots=True)
