@@ -3,6 +3,9 @@
 import math
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
+
 from drift.domain import Estimate
 
 Z = 1.959963984540054
@@ -101,6 +104,30 @@ class RatioSums:
             self.numerator_squared + numerator**2,
             self.denominator_squared + denominator**2,
             self.product + numerator * denominator,
+        )
+
+    def plus_rows(
+        self, numerators: npt.NDArray[np.float64], denominators: npt.NDArray[np.float64]
+    ) -> "RatioSums":
+        """The sums with more rows, which are finite."""
+        return RatioSums(
+            self.rows + len(numerators),
+            self.numerator + float(numerators.sum()),
+            self.denominator + float(denominators.sum()),
+            self.numerator_squared + float(numerators @ numerators),
+            self.denominator_squared + float(denominators @ denominators),
+            self.product + float(numerators @ denominators),
+        )
+
+    def merged(self, other: "RatioSums") -> "RatioSums":
+        """The sums over both sets of rows."""
+        return RatioSums(
+            self.rows + other.rows,
+            self.numerator + other.numerator,
+            self.denominator + other.denominator,
+            self.numerator_squared + other.numerator_squared,
+            self.denominator_squared + other.denominator_squared,
+            self.product + other.product,
         )
 
     def variance(self) -> float:

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self
 
+import numpy as np
+import numpy.typing as npt
 from datasketches import kll_floats_sketch
 
 from drift.domain import NumberSummary
@@ -15,6 +17,8 @@ from drift.intervals import Sample
 SKETCH_K = 400
 """Ranks are right to 0.7 % with 99 % confidence, in 2.3 KB for a thousand rows (Karnin, Lang and
 Liberty, "Optimal quantile approximation in streams", 2016); 200 would give 1.3 % in 1.3 KB."""
+_AT_ONCE = 65_536
+"""Rows: few enough to stay in a core's cache."""
 _QUANTILES = (0.05, 0.25, 0.50, 0.75, 0.95)
 _ONE_ROW = struct.Struct("<8xf")
 # Preamble, flags and k are left to the library; then rows, min k, number of levels.
@@ -93,6 +97,36 @@ class NumberDistribution:
         """Takes one finite value."""
         self.moments = self.moments.plus(Moments(1, value, 0.0, value, value))
         self._sketch.update(value)
+
+    def update(self, values: npt.NDArray[Any]) -> None:
+        """Takes many values; those that are not finite as 32-bit floats are left out."""
+        for start in range(0, len(values), _AT_ONCE):
+            with np.errstate(over="ignore"):
+                narrow = np.asarray(values[start : start + _AT_ONCE]).astype(np.float32)
+            finite = np.isfinite(narrow)
+            if not finite.all():
+                narrow = narrow[finite]
+            if not len(narrow):
+                continue
+            self._sketch.update(narrow)
+            mean = float(narrow.mean(dtype=np.float64))
+            squares = float(np.square(narrow - mean, dtype=np.float64).sum())
+            self.moments = self.moments.plus(
+                Moments(len(narrow), mean, squares, float(narrow.min()), float(narrow.max()))
+            )
+
+    def merge(self, other: "NumberDistribution") -> None:
+        """Takes the values of another."""
+        self._sketch.merge(other._sketch)
+        self.moments = self.moments.plus(other.moments)
+
+    def weighted_values(self) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.int64]]:
+        """The values that the sketch retains, rising, and how many rows each stands for."""
+        pairs = sorted(self._sketch)
+        return (
+            np.array([value for value, _ in pairs], np.float64),
+            np.array([weight for _, weight in pairs], np.int64),
+        )
 
     def sample(self) -> Sample:
         """What a comparison of means needs."""
