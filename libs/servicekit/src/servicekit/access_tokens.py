@@ -116,6 +116,7 @@ def _principal(claims: dict[str, Any]) -> Principal:
         scopes=frozenset(scope.split()),
         token_id=token_id,
         expires_at=float(expires_at),
+        issued_at=float(claims.get("iat", 0)),
         claims=claims,
     )
 

@@ -21,6 +21,8 @@ class Principal:
     token_id: str
     expires_at: float
     """Seconds since the epoch."""
+    issued_at: float = 0.0
+    """Seconds since the epoch."""
     claims: Mapping[str, Any] = field(default_factory=dict, hash=False, repr=False)
     """All that the verified token says, for those who look for more than this."""
 
