@@ -47,17 +47,78 @@ PLATFORM_TENANT = "weir"
 _WINDOW_NAMES = {1: "second", 60: "minute", 3600: "hour", 86_400: "day"}
 
 
+class QuotaSubject(StrEnum):
+    """Whose requests a quota counts together."""
+
+    KEY = "key"
+    """One API key's; those of a caller without one are counted as the client's."""
+    CLIENT = "client"
+    TENANT = "tenant"
+
+
+class CostUnit(StrEnum):
+    """What a request is charged."""
+
+    ITEMS = "items"
+    """Texts, rows; anything else that has a quota costs 1."""
+    TOKENS = "tokens"
+    """What the model is given, special tokens and those that pad included."""
+
+
+class WhenAway(StrEnum):
+    """What a quota does while Redis cannot be asked."""
+
+    SHARE = "share"
+    """Each gateway allows its share: the limit divided by their number."""
+    OPEN = "open"
+    """Everything passes."""
+    CLOSED = "closed"
+    """Nothing does."""
+
+
 @dataclass(frozen=True, slots=True)
 class QuotaPolicy:
-    """At most `limit` predictions within any `window` seconds."""
+    """At most `limit` of a unit within any `window` seconds."""
 
     limit: int
     window: int
+    subject: QuotaSubject = QuotaSubject.CLIENT
+    cost: CostUnit = CostUnit.ITEMS
+    when_away: WhenAway = WhenAway.SHARE
+
+    @property
+    def name(self) -> str:
+        """What headers and errors call it; no two policies of a caller have the same."""
+        window = _WINDOW_NAMES.get(self.window, f"{self.window}s")
+        whose = "" if self.subject is QuotaSubject.CLIENT else f"{self.subject}-"
+        return f"{whose}{window}{'' if self.cost is CostUnit.ITEMS else f'-{self.cost}'}"
+
+    @property
+    def phrase(self) -> str:
+        """What it allows, in words."""
+        unit = "predictions" if self.cost is CostUnit.ITEMS else "tokens"
+        window = _WINDOW_NAMES.get(self.window)
+        return f"{self.limit} {unit} " + (f"a {window}" if window else f"in {self.window} s")
+
+
+@dataclass(frozen=True, slots=True)
+class ConcurrencyCap:
+    """At most `limit` requests at the same time, at all gateways together."""
+
+    limit: int
+    subject: QuotaSubject = QuotaSubject.CLIENT
+    when_away: WhenAway = WhenAway.SHARE
 
     @property
     def name(self) -> str:
         """What headers and errors call it."""
-        return _WINDOW_NAMES.get(self.window, f"{self.window}s")
+        whose = "" if self.subject is QuotaSubject.CLIENT else f"{self.subject}-"
+        return f"{whose}concurrency"
+
+    @property
+    def phrase(self) -> str:
+        """What it allows, in words."""
+        return f"{self.limit} requests at the same time"
 
 
 class InputKeeping(StrEnum):
@@ -87,6 +148,7 @@ class Client:
     secret_hashes: tuple[str, ...]
     scopes: frozenset[str]
     quotas: tuple[QuotaPolicy, ...]
+    """Every policy that its requests must fit: its own, its key's and its tenant's."""
     keeping: Keeping = Keeping()
     """Its tenant's."""
     roles: tuple[str, ...] = ()
@@ -97,6 +159,8 @@ class Client:
     """Whether it is refused everywhere, though it is still there."""
     key_id: str = ""
     """The API key that the caller used; empty for one that came with an access token."""
+    concurrency: tuple[ConcurrencyCap, ...] = ()
+    """Every cap on its requests at the same time: its own, its key's and its tenant's."""
 
 
 @dataclass(frozen=True, slots=True)
