@@ -5,8 +5,8 @@ import time
 from collections.abc import Mapping
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from secrets import token_hex
 from typing import Any
-from uuid import uuid4
 
 _WELL_FORMED_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 
@@ -38,7 +38,7 @@ def accept_request_id(offered: str | None) -> str:
     """The caller's request id where it is well formed, else a new one."""
     if offered and _WELL_FORMED_ID.fullmatch(offered):
         return offered
-    return uuid4().hex
+    return token_hex(16)
 
 
 def time_left(limit: float) -> float:
