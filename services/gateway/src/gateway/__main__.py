@@ -13,7 +13,8 @@ from gateway.assembly import assembled
 from gateway.client_file_editor import create_client
 from gateway.client_registry import ClientsFileInvalid
 from gateway.command_line import parser
-from gateway.http_server import AddressUnavailable, listen, serve
+from gateway.http_server import AddressUnavailable, listen, load_certificate, serve
+from gateway.server_certificate import CertificateInvalid
 from gateway.settings import Settings
 from gateway.signing_keys import SigningKeyInvalid, create_signing_key
 from servicekit.lifecycle import run_until_stopped
@@ -35,7 +36,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 Settings,
                 _serve,
                 # ValueError: a URL or an address that a library cannot read.
-                expected=(SigningKeyInvalid, ClientsFileInvalid, AddressUnavailable, ValueError),
+                expected=(
+                    SigningKeyInvalid,
+                    ClientsFileInvalid,
+                    CertificateInvalid,
+                    AddressUnavailable,
+                    ValueError,
+                ),
                 loop_factory=uvloop.new_event_loop,
             )
 
@@ -75,9 +82,14 @@ def _create_client(options: argparse.Namespace) -> int:
 async def _serve(settings: Settings) -> None:
     tracer_provider = configure_tracing("gateway", settings)
     try:
+        certificate = load_certificate(settings)
         async with assembled(settings, tracer_provider) as gateway:
             listener = listen(settings.http_host, settings.http_port)
-            await run_until_stopped(serve(gateway.app, listener, settings), gateway.audit.run())
+            await run_until_stopped(
+                serve(gateway.app, listener, settings, certificate),
+                gateway.audit.run(),
+                *([certificate.follow()] if certificate else []),
+            )
             await gateway.audit.flush()
     finally:
         tracer_provider.shutdown()

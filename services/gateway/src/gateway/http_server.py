@@ -1,19 +1,26 @@
-"""Serves the application with uvicorn."""
+"""Serves the application with uvicorn, over TLS where there is a certificate."""
 
 import asyncio
 import os
+import resource
 import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
-from gateway.settings import HttpSettings
+from gateway.edge_settings import HttpSettings
+from gateway.forwarded_client import ForwardedClient, TrustedHops
+from gateway.http_connection import Connection, ConnectionLimits
+from gateway.server_certificate import CertificateInvalid, ServerCertificate
 
 _log = structlog.get_logger(__name__)
 _BACKLOG = 2048
+_OTHER_FILES = 256
+"""Descriptors for everything that is no HTTP connection."""
 
 
 class AddressUnavailable(Exception):
@@ -36,23 +43,49 @@ def listen(host: str, port: int) -> socket.socket:
     return listener
 
 
-async def serve(app: ASGIApp, listener: socket.socket, settings: HttpSettings) -> None:
+def load_certificate(settings: HttpSettings) -> ServerCertificate | None:
+    """The certificate that the settings name; None where a proxy in front has one.
+
+    Raises:
+        CertificateInvalid: it cannot be used.
+    """
+    files = (settings.tls_certificate_file, settings.tls_key_file)
+    match files:
+        case (None, None):
+            return None
+        case (Path() as certificate, Path() as key):
+            return ServerCertificate(certificate, key)
+    raise CertificateInvalid("WEIR_TLS_CERTIFICATE_FILE and WEIR_TLS_KEY_FILE go together")
+
+
+async def serve(
+    app: ASGIApp,
+    listener: socket.socket,
+    settings: HttpSettings,
+    certificate: ServerCertificate | None = None,
+) -> None:
     """Serves until cancelled; then running requests get their grace."""
+    limits = settings.connection_limits()
+    _make_room(limits.connections)
+    trusted = TrustedHops(settings.trusted_proxies)
     config = uvicorn.Config(
-        app,
+        ForwardedClient(app, trusted, standard=settings.forwarded_header == "forwarded"),
         http="httptools",
         loop="none",
         ws="none",
         lifespan="off",
+        interface="asgi3",
         log_config=None,
         access_log=False,
         server_header=False,
-        forwarded_allow_ips=settings.trusted_proxies,
+        proxy_headers=False,
+        timeout_keep_alive=int(limits.idle_seconds),
         timeout_graceful_shutdown=int(settings.shutdown_grace),
     )
-    server = _Server(config)
+    server = _Server(config, certificate, limits)
     host, port = listener.getsockname()[:2]
-    _log.info("http_listening", address=f"{host}:{port}")
+    scheme = "https" if certificate else "http"
+    _log.info("http_listening", address=f"{host}:{port}", scheme=scheme)
     serving = asyncio.create_task(server.serve(sockets=[listener]))
     try:
         await asyncio.shield(serving)
@@ -63,9 +96,48 @@ async def serve(app: ASGIApp, listener: socket.socket, settings: HttpSettings) -
         raise
 
 
+def _make_room(connections: int) -> None:
+    """Lets the process have as many descriptors as it may need, where the system allows it."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    needed = connections + _OTHER_FILES
+    if soft != resource.RLIM_INFINITY and soft < needed:
+        allowed = needed if hard == resource.RLIM_INFINITY else min(needed, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+        if allowed < needed:
+            _log.warning("few_file_descriptors", allowed=allowed, needed=needed)
+
+
 class _Server(uvicorn.Server):
-    """Leaves signals to the process: uvicorn would raise SIGTERM again before we are done."""
+    def __init__(
+        self,
+        config: uvicorn.Config,
+        certificate: ServerCertificate | None,
+        limits: ConnectionLimits,
+    ) -> None:
+        super().__init__(config)
+        self._certificate = certificate
+        self._limits = limits
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        """Accepts connections: uvicorn knows no bound for the time of a TLS handshake."""
+
+        def connection() -> Connection:
+            return Connection(self.config, self.server_state, {}, limits=self._limits)
+
+        context = self._certificate.context if self._certificate else None
+        self.servers = [
+            await asyncio.get_running_loop().create_server(
+                connection,
+                sock=listener,
+                ssl=context,
+                backlog=_BACKLOG,
+                ssl_handshake_timeout=self._limits.header_seconds if context else None,
+            )
+            for listener in sockets or ()
+        ]
+        self.started = True
 
     @contextmanager
     def capture_signals(self) -> Iterator[None]:
+        """Leaves signals to the process: uvicorn would raise SIGTERM again before we are done."""
         yield

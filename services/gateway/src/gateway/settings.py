@@ -4,36 +4,8 @@ from pathlib import Path
 
 from pydantic import Field, SecretStr
 
+from gateway.edge_settings import HttpSettings
 from servicekit.settings import EnvironmentSettings, EventSettings, TelemetrySettings, TokenSettings
-
-
-class HttpSettings(TelemetrySettings):
-    """The public side."""
-
-    http_host: str = Field(default="127.0.0.1", description="Address to listen on.")
-    http_port: int = Field(
-        default=8080, ge=0, le=65535, description="Port to listen on; 0 takes any free one."
-    )
-    trusted_proxies: str = Field(
-        default="127.0.0.1",
-        description="Addresses, comma-separated, whose X-Forwarded-For and -Proto are believed.",
-    )
-    request_timeout: float = Field(
-        default=10.0, gt=0, description="Longest that a request may take, seconds."
-    )
-    export_timeout: float = Field(
-        default=600.0,
-        gt=0,
-        description="Longest that an export may take, seconds; the prediction log's "
-        "WEIR_GRPC_STREAM_TIMEOUT bounds it, too.",
-    )
-    max_body_bytes: int = Field(default=1024 * 1024, gt=0, description="Largest body read.")
-    max_batch: int = Field(
-        default=256, gt=0, description="Most texts in one batch; inference must take as many."
-    )
-    shutdown_grace: float = Field(
-        default=10.0, ge=0, description="Seconds that running requests get to finish at a stop."
-    )
 
 
 class IdentitySettings(TokenSettings):
