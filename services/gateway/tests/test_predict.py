@@ -160,7 +160,7 @@ async def test_json_that_is_not_utf8_is_refused(predict: Call) -> None:
 
 
 async def test_json_nested_without_end_is_refused(predict: Call) -> None:
-    refused(await predict(content=b"[" * 100_000), 400, "BODY_MALFORMED")
+    refused(await predict(content=b"[" * 100_000), 400, "JSON_TOO_DEEP")
 
 
 async def test_number_of_endless_digits_is_refused(predict: Call) -> None:

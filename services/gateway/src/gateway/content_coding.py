@@ -1,4 +1,8 @@
-"""Undoes a request's Content-Encoding, never to more bytes than are read without one."""
+"""Undoes a request's Content-Encoding, never to more bytes than are read without one.
+
+The bound is the whole defence against bombs: whatever the ratio, no more is made than a plain body
+may have. A bound of the ratio would refuse what is dense by nature, such as tensors of zeros.
+"""
 
 import zlib
 

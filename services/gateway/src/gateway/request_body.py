@@ -1,14 +1,15 @@
 """Reads a request's body: never more of it, and never for longer, than allowed."""
 
 import asyncio
-import json
-from typing import NoReturn, TypeVar
+from typing import TypeVar
 from urllib.parse import parse_qsl
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
 from starlette.requests import ClientDisconnect
 
+from gateway import json_body
+from gateway.content_coding import decoded
 from gateway.domain import BodyTooLarge, BodyTooSlow, MalformedBody, UnsupportedBody
 from gateway.problems import invalid_input
 from servicekit.errors import InvalidInput
@@ -25,20 +26,16 @@ async def read_json(request: Request, shape: type[ModelT], limit: int) -> ModelT
         limit: bytes.
 
     Raises:
-        UnsupportedBody: it is no application/json.
-        BodyTooLarge: it is longer than the limit.
+        UnsupportedBody: it is no application/json, or coded in a way that is not known.
+        BodyTooLarge: it is longer than the limit, as it comes or decoded.
         BodyTooSlow: it did not come in time.
-        MalformedBody: it is not JSON.
+        MalformedBody: it is not JSON that all understand alike.
         InvalidInput: it is JSON of another shape.
     """
     if _has_no_body(request):
         raise InvalidInput("The request has no body.", reason="BODY_MISSING")
     _expect_type(request, "application/json")
-    body = await read_body(request, limit)
-    try:
-        content = _JSON.decode(body.decode("utf-8"))
-    except (ValueError, RecursionError) as error:
-        raise MalformedBody("The body is not JSON in UTF-8.") from error
+    content = json_body.read(await read_decoded(request, limit))
     try:
         return shape.model_validate(content)
     except ValidationError as error:
@@ -55,6 +52,8 @@ async def read_form(request: Request, limit: int) -> list[tuple[str, str]]:
         MalformedBody: it is not UTF-8 or has too many parameters.
     """
     _expect_type(request, "application/x-www-form-urlencoded")
+    if "content-encoding" in request.headers:
+        raise UnsupportedBody("A form is not read with a Content-Encoding.")
     body = await read_body(request, limit)
     try:
         return parse_qsl(
@@ -77,6 +76,20 @@ def _expect_type(request: Request, expected: str) -> None:
     given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if given != expected:
         raise UnsupportedBody(f"The body must be {expected}.")
+
+
+async def read_decoded(request: Request, limit: int) -> bytes:
+    """The body's bytes as they were before their Content-Encoding.
+
+    Raises:
+        UnsupportedBody: the coding is neither gzip nor deflate.
+        BodyTooLarge: there are more than the limit, before or after.
+        BodyTooSlow: they did not come in time.
+        MalformedBody: they are not of that coding, or the connection closed before they ended.
+    """
+    body = await read_body(request, limit)
+    coding = request.headers.get("content-encoding")
+    return body if coding is None else decoded(body, coding, limit)
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -106,10 +119,3 @@ async def read_body(request: Request, limit: int) -> bytes:
 
 def _too_large(limit: int) -> BodyTooLarge:
     return BodyTooLarge(f"The body is longer than {limit} bytes.")
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
-
-
-_JSON = json.JSONDecoder(parse_constant=_refuse_constant)

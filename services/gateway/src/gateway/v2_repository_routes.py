@@ -7,10 +7,9 @@ from typing import Any
 from fastapi import APIRouter, Request, Security
 
 from gateway.access import BearerAccess, Caller
-from gateway.api_description import v2_body_of, v2_problems
+from gateway.api_description import answering, v2_body_of, v2_problems
 from gateway.audit_trail import AuditTrail
-from gateway.content_coding import decoded
-from gateway.request_body import read_body
+from gateway.request_body import read_decoded
 from gateway.v2_client import V2Client
 from gateway.v2_request import parse
 from gateway.v2_shapes import ControlBody, IndexBody, V2BodyT
@@ -18,6 +17,35 @@ from servicekit.errors import InvalidInput, ServiceError
 from weir.oip.v2 import open_inference_pb2 as pb
 
 _IGNORED = frozenset({"unload_dependents"})
+_INDEX = [{"name": "sentiment", "version": "1", "state": "READY", "reason": ""}]
+_SPENT = {"count": 12, "ns": 36_000_000}
+_STATISTICS = {
+    "model_stats": [
+        {
+            "name": "sentiment",
+            "version": "1",
+            "last_inference": 1_790_000_000_000,
+            "inference_count": 12,
+            "execution_count": 12,
+            "inference_stats": {
+                "success": _SPENT,
+                "fail": {"count": 0, "ns": 0},
+                "compute_infer": _SPENT,
+            },
+            "batch_stats": [],
+        }
+    ]
+}
+_CONFIG = {
+    "name": "sentiment",
+    "platform": "onnxruntime_onnx",
+    "backend": "onnxruntime",
+    "max_batch_size": 256,
+    "input": [{"name": "text", "data_type": "TYPE_STRING", "dims": [-1]}],
+    "output": [{"name": "label", "data_type": "TYPE_STRING", "dims": [-1]}],
+    "default_model_filename": "model.onnx",
+    "parameters": {"max_tokens": {"string_value": "256"}},
+}
 _TAGS: list[str | Enum] = ["open inference protocol"]
 
 
@@ -32,8 +60,7 @@ def v2_repository_routes(
     may_manage: Caller = Security(access, scopes=["models:manage"])
 
     async def read(request: Request, shape: type[V2BodyT]) -> V2BodyT:
-        coded = await read_body(request, max_body_bytes)
-        body = decoded(coded, request.headers.get("content-encoding", ""), max_body_bytes)
+        body = await read_decoded(request, max_body_bytes)
         return parse(shape, body or b"{}")
 
     async def control(
@@ -66,6 +93,7 @@ def v2_repository_routes(
         "/v2/repository/index",
         openapi_extra=v2_body_of(IndexBody),
         summary="List the versions in the repository",
+        responses=answering(_INDEX),
     )
     async def index(request: Request, caller: Caller = may_read) -> list[dict[str, str]]:
         body = await read(request, IndexBody)
@@ -83,6 +111,7 @@ def v2_repository_routes(
         "/v2/repository/models/{model}/load",
         openapi_extra=v2_body_of(ControlBody),
         summary="Load what the repository holds of a model",
+        responses=answering({}),
     )
     async def load(request: Request, model: str, caller: Caller = may_manage) -> dict[str, Any]:
         return await control(request, caller, "model.load", models.load)
@@ -91,6 +120,7 @@ def v2_repository_routes(
         "/v2/repository/models/{model}/unload",
         openapi_extra=v2_body_of(ControlBody),
         summary="Take a model out of service",
+        responses=answering({}),
     )
     async def unload(request: Request, model: str, caller: Caller = may_manage) -> dict[str, Any]:
         return await control(request, caller, "model.unload", models.unload)
@@ -110,23 +140,43 @@ def v2_extension_routes(access: BearerAccess, models: V2Client) -> APIRouter:
         found = await models.statistics(model, version)
         return {"model_stats": [_statistics(each) for each in found]}
 
-    @router.get("/v2/models/stats", summary="What has been answered over this protocol")
+    @router.get(
+        "/v2/models/stats",
+        summary="What has been answered over this protocol",
+        responses=answering(_STATISTICS),
+    )
     async def all_statistics() -> dict[str, Any]:
         return await statistics_of("", "")
 
-    @router.get("/v2/models/{model}/stats", summary="The same of one model")
+    @router.get(
+        "/v2/models/{model}/stats",
+        summary="The same of one model",
+        responses=answering(_STATISTICS),
+    )
     async def statistics(model: str) -> dict[str, Any]:
         return await statistics_of(model, "")
 
-    @router.get("/v2/models/{model}/versions/{version}/stats", summary="The same of one version")
+    @router.get(
+        "/v2/models/{model}/versions/{version}/stats",
+        summary="The same of one version",
+        responses=answering(_STATISTICS),
+    )
     async def statistics_with(model: str, version: str) -> dict[str, Any]:
         return await statistics_of(model, version)
 
-    @router.get("/v2/models/{model}/config", summary="How a model is served")
+    @router.get(
+        "/v2/models/{model}/config",
+        summary="How a model is served",
+        responses=answering(_CONFIG),
+    )
     async def config(model: str) -> dict[str, Any]:
         return _config(await models.config(model, ""))
 
-    @router.get("/v2/models/{model}/versions/{version}/config", summary="The same of one version")
+    @router.get(
+        "/v2/models/{model}/versions/{version}/config",
+        summary="The same of one version",
+        responses=answering(_CONFIG),
+    )
     async def config_with(model: str, version: str) -> dict[str, Any]:
         return _config(await models.config(model, version))
 

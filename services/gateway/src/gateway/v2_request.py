@@ -3,13 +3,13 @@
 All tensors travel on as raw bytes: binary ones as they came, JSON ones packed.
 """
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, NoReturn
+from typing import Any
 
 from pydantic import ValidationError
 
+from gateway import json_body
 from gateway.domain import MalformedBody
 from gateway.problems import invalid_input
 from gateway.text_rules import is_clean
@@ -69,13 +69,10 @@ def parse(shape: type[V2BodyT], content: bytes) -> V2BodyT:
     """JSON of a shape.
 
     Raises:
-        MalformedBody: it is not JSON in UTF-8.
+        MalformedBody: it is not JSON that all understand alike.
         InvalidInput: it is JSON of another shape.
     """
-    try:
-        decoded = json.loads(content.decode("utf-8"), parse_constant=_refuse_constant)
-    except (ValueError, RecursionError) as error:
-        raise MalformedBody("The body is not JSON in UTF-8.") from error
+    decoded = json_body.read(content)
     try:
         return shape.model_validate(decoded)
     except ValidationError as error:
@@ -143,7 +140,3 @@ def _flag(parameters: Parameters | None, name: str) -> bool | None:
     if value is not None and type(value) is not bool:
         raise InvalidInput(f"The parameter {name} is true or false.")
     return value
-
-
-def _refuse_constant(name: str) -> NoReturn:
-    raise ValueError(f"{name} is not JSON")
