@@ -1,6 +1,7 @@
 """How routes describe themselves in OpenAPI beyond what FastAPI sees."""
 
 from collections.abc import Sequence
+from http import HTTPStatus
 from typing import Any
 
 from fastapi import FastAPI
@@ -9,25 +10,11 @@ from pydantic.json_schema import models_json_schema
 from starlette.types import Receive, Scope, Send
 
 from gateway.api_answers import Problem
+from gateway.api_completion import MEANINGS, complete
 from gateway.api_shapes import ErasureBody, FeedbackBody, PredictBatchBody, PredictBody
-from gateway.problems import CONTENT_TYPE
 from gateway.v2_shapes import ControlBody, IndexBody, InferBody
 
 _REF = "#/components/schemas/{model}"
-_MEANINGS = {
-    400: "The body is not JSON.",
-    401: "There is no valid bearer token.",
-    403: "The token lacks the scope.",
-    404: "There is no such thing.",
-    408: "The body did not come in time.",
-    413: "The body is too long.",
-    415: "The body is of another type.",
-    422: "The request has wrong fields.",
-    429: "A quota is used up.",
-    502: "A service behind the gateway broke.",
-    503: "A service behind the gateway is away.",
-    504: "The answer did not come in time.",
-}
 _READS = (401, 403, 422, 502, 503, 504)
 _WRITES = (400, 413, 415, *_READS)
 
@@ -72,30 +59,29 @@ def v2_body_of(shape: type[BaseModel], *, binary: bool = False) -> dict[str, Any
     return {"requestBody": {"required": True, "content": content}, "parameters": [length]}
 
 
+def answering(example: Any, status: int = 200, description: str = "") -> dict[int | str, Any]:
+    """The JSON of a route that describes its answer by an example alone.
+
+    Args:
+        description: what the status means there; its own phrase when empty.
+    """
+    content = {"application/json": {"schema": _shape(example), "example": example}}
+    return {status: {"description": description or HTTPStatus(status).phrase, "content": content}}
+
+
+def _shape(example: Any) -> dict[str, Any]:
+    if isinstance(example, list):
+        return {"type": "array", "items": {"type": "object"}}
+    return {"type": "object", "required": sorted(example)}
+
+
 def v2_problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
     """The errors of a route of the Open Inference Protocol; every bad request is 400 there."""
-    schema = {
-        "type": "object",
-        "required": ["error"],
-        "properties": {"error": {"type": "string"}},
-    }
-    return {
-        status: {
-            "description": _MEANINGS[status],
-            "content": {"application/json": {"schema": schema}},
-        }
-        for status in statuses
-    }
+    return {status: {"description": MEANINGS[status]} for status in statuses}
 
 
 def _problems(statuses: tuple[int, ...]) -> dict[int | str, dict[str, Any]]:
-    return {
-        status: {
-            "description": _MEANINGS[status],
-            "content": {CONTENT_TYPE: {"schema": _ref(Problem)}},
-        }
-        for status in sorted(statuses)
-    }
+    return {status: {"description": MEANINGS[status]} for status in sorted(statuses)}
 
 
 class DescribedApi(FastAPI):
@@ -115,10 +101,12 @@ class DescribedApi(FastAPI):
 
     def openapi(self) -> dict[str, Any]:
         """The document (FastAPI's own hook)."""
-        document = super().openapi()
-        schemas = document.setdefault("components", {}).setdefault("schemas", {})
-        schemas.update(_schemas(_UNSEEN))
-        return document
+        if self.openapi_schema is None:
+            document = super().openapi()
+            schemas = document.setdefault("components", {}).setdefault("schemas", {})
+            schemas.update(_schemas(_UNSEEN))
+            complete(document)
+        return super().openapi()
 
 
 _UNSEEN = (

@@ -11,6 +11,8 @@ from starlette.types import ASGIApp
 
 from gateway import problems
 from gateway.api_description import DescribedApi
+from gateway.compressed_answers import CompressedAnswers
+from gateway.cross_origin import cross_origin
 from gateway.direct_routes import DirectRoute, DirectRoutes
 from gateway.http_envelope import HttpEnvelope
 from gateway.request_tracing import SampledTracing
@@ -29,12 +31,14 @@ def build_app(
     request_timeout: float,
     tracer_provider: TracerProvider,
     direct: Sequence[DirectRoute] = (),
+    cors_origins: Sequence[str] = (),
 ) -> FastAPI:
     """An application that serves the routers.
 
     Args:
         direct: routes of the routers that do not need FastAPI to be answered.
         request_timeout: longest that a request may take, seconds.
+        cors_origins: whose pages may call it from a browser.
     """
     app = DescribedApi(
         title="Weir",
@@ -47,12 +51,17 @@ def build_app(
     for router in routers:
         app.include_router(router)
     problems.install(app)
-    envelope = Middleware(HttpEnvelope, request_timeout=request_timeout)
-    routes = Middleware(DirectRoutes, routes=direct)
+    # From the outside to the inside.
+    around = [
+        Middleware(HttpEnvelope, request_timeout=request_timeout),
+        *cross_origin(cors_origins),
+        Middleware(CompressedAnswers),
+        Middleware(DirectRoutes, routes=direct),
+    ]
     # The same parts twice. Without spans our own come first: nothing of FastAPI's is passed by what
     # does not need it.
-    plain = _wrapped(app.build_middleware_stack(), routes, envelope)
-    app.user_middleware = [envelope, routes]
+    plain = _wrapped(app.build_middleware_stack(), around)
+    app.user_middleware = around
     FastAPIInstrumentor.instrument_app(
         app,
         tracer_provider=tracer_provider,
@@ -64,8 +73,8 @@ def build_app(
     return app
 
 
-def _wrapped(app: ASGIApp, *middlewares: Middleware) -> ASGIApp:
-    """The app within the middlewares, the last one outermost."""
-    for middleware in middlewares:
+def _wrapped(app: ASGIApp, around: Sequence[Middleware]) -> ASGIApp:
+    """The app within the middlewares, the first one outermost."""
+    for middleware in reversed(around):
         app = middleware.cls(app, *middleware.args, **middleware.kwargs)
     return app

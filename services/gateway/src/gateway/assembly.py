@@ -20,7 +20,10 @@ from gateway.export_client import ExportClient
 from gateway.export_routes import export_routes
 from gateway.feedback_client import FeedbackClient
 from gateway.feedback_routes import feedback_routes
+from gateway.guarded_channel import guarded
 from gateway.health_checks import HealthChecks, grpc_check
+from gateway.idempotency import Idempotency
+from gateway.idempotency_store import IdempotencyStore
 from gateway.inference_client import InferenceClient
 from gateway.log_routes import log_routes
 from gateway.model_catalogue import ModelCatalogue
@@ -50,6 +53,9 @@ from servicekit.event_stream import EventPublisher
 from servicekit.grpc_client import open_channel
 from servicekit.redis_client import open_redis
 
+_LEASE_MARGIN = 5.0
+"""Seconds that a request with an Idempotency-Key holds it beyond the longest that it may take."""
+
 
 @dataclass(frozen=True, slots=True)
 class Gateway:
@@ -72,7 +78,8 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
         QuotaPolicy(settings.quota_per_minute, 60),
         QuotaPolicy(settings.quota_per_hour, 3600),
     )
-    registry = load_clients(settings.clients_file, load_pepper(settings.pepper_file), defaults)
+    pepper = load_pepper(settings.pepper_file)
+    registry = load_clients(settings.clients_file, pepper, defaults)
     issuer = TokenIssuer(
         keys,
         issuer=settings.issuer,
@@ -85,18 +92,23 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
     async with AsyncExitStack() as stack:
         token = ServiceToken(issuer)
         inference_channel, log_channel, drift_channel = [
-            await stack.enter_async_context(
-                open_channel(
-                    target,
-                    token=token,
-                    default_timeout=settings.request_timeout,
-                    tracer_provider=tracer_provider,
-                )
+            guarded(
+                await stack.enter_async_context(
+                    open_channel(
+                        target,
+                        token=token,
+                        default_timeout=settings.request_timeout,
+                        tracer_provider=tracer_provider,
+                    )
+                ),
+                backend,
+                pause=settings.breaker_pause,
+                slow=settings.request_timeout / 2,
             )
-            for target in (
-                settings.inference_target,
-                settings.prediction_log_target,
-                settings.drift_target,
+            for backend, target in (
+                ("inference", settings.inference_target),
+                ("prediction_log", settings.prediction_log_target),
+                ("drift", settings.drift_target),
             )
         ]
         quota_redis = open_redis(
@@ -145,11 +157,21 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
             timeout=settings.health_timeout,
             lifetime=settings.health_cache_seconds,
         )
+        idempotency = Idempotency(
+            IdempotencyStore(
+                quota_redis,
+                pepper,
+                lease=settings.request_timeout + _LEASE_MARGIN,
+                lifetime=settings.idempotency_lifetime,
+            ),
+            max_body_bytes=settings.max_body_bytes,
+        )
         predictions = PredictionRoutes(
             Predictor(inference, catalogue, meter),
             default_model=settings.default_model,
             max_body_bytes=settings.max_body_bytes,
             max_batch=settings.max_batch,
+            idempotency=idempotency,
         )
         app = build_app(
             [
@@ -157,7 +179,10 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
                 model_routes(access, inference, catalogue),
                 v2_health_routes(health),
                 v2_infer_routes(
-                    access, V2Inference(v2, meter), max_body_bytes=settings.max_body_bytes
+                    access,
+                    V2Inference(v2, meter),
+                    idempotency,
+                    max_body_bytes=settings.max_body_bytes,
                 ),
                 # Before the models' own: one of them has a path that could be a model's.
                 v2_extension_routes(access, v2),
@@ -185,6 +210,7 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
             ],
             direct=predictions.direct(access),
             request_timeout=settings.request_timeout,
+            cors_origins=settings.allowed_origins(),
             tracer_provider=tracer_provider,
         )
         yield Gateway(app, audit)

@@ -29,7 +29,9 @@ _PAGE = """<!doctype html>
 </html>
 """
 _START = """\
-SwaggerUIBundle({url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true});
+SwaggerUIBundle({
+  url: "/openapi.json", dom_id: "#swagger-ui", deepLinking: true, validatorUrl: null
+});
 """
 
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from servicekit.errors import (
+    Conflict,
     DeadlineExceeded,
     Exhausted,
     Internal,
@@ -177,6 +178,42 @@ class MalformedBody(InvalidInput):
     """The body is not JSON at all."""
 
     reason = "BODY_MALFORMED"
+
+
+class DuplicateKey(MalformedBody):
+    """An object names a key twice: two readers would understand two different things."""
+
+    reason = "JSON_KEY_DUPLICATE"
+
+
+class JsonTooDeep(MalformedBody):
+    """Lists and objects are nested deeper than anything that is asked for here."""
+
+    reason = "JSON_TOO_DEEP"
+
+
+class JsonTooLarge(MalformedBody):
+    """The objects hold more keys than anything that is asked for here."""
+
+    reason = "JSON_TOO_MANY_KEYS"
+
+
+class TimeoutMalformed(InvalidInput):
+    """X-Request-Timeout is no number of seconds."""
+
+    reason = "REQUEST_TIMEOUT_MALFORMED"
+
+
+class BackendUnavailable(Unavailable):
+    """A service behind the gateway failed again and again, and is not asked for a moment."""
+
+    reason = "BACKEND_UNAVAILABLE"
+
+
+class RequestInFlight(Conflict):
+    """A request with the same Idempotency-Key is being answered."""
+
+    reason = "IDEMPOTENCY_KEY_IN_FLIGHT"
 
 
 class UnsupportedBody(InvalidInput):

@@ -16,6 +16,7 @@ from gateway.api_description import reading
 from gateway.audit_trail import AuditTrail
 from gateway.domain import AnswerBroken
 from gateway.export_client import ExportClient
+from gateway.http_envelope import seconds_allowed
 from gateway.log_query import Matching, fields_as_parameters
 from gateway.quota_meter import QuotaMeter
 from gateway.rate_limit_headers import rate_limit_headers
@@ -94,7 +95,7 @@ def export_routes(
         caller: Caller = may_export,
     ) -> Response:
         # Longer than other requests may take.
-        request_context.deadline.set(time.monotonic() + timeout)
+        request_context.deadline.set(time.monotonic() + seconds_allowed(request, timeout))
         reason = ""
         try:
             charge = await meter.charge(caller.client, _COST)

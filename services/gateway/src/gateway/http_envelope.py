@@ -8,11 +8,14 @@ import structlog
 from opentelemetry import trace
 from opentelemetry.trace import Status, StatusCode
 from prometheus_client import Counter, Histogram
-from starlette.datastructures import Headers
+from starlette.requests import Request
+from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from gateway.domain import AnswerBroken
-from gateway.problems import problem
+from gateway.deprecation import deprecation_headers
+from gateway.domain import AnswerBroken, TimeoutMalformed
+from gateway.problems import of_error, problem
+from gateway.request_headers import envelope_headers, seconds_from
 from servicekit import request_context
 from servicekit.telemetry import current_trace_id
 
@@ -34,6 +37,7 @@ _SAFE_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
     (b"referrer-policy", b"no-referrer"),
+    (b"permissions-policy", b"camera=(), geolocation=(), microphone=(), payment=(), usb=()"),
 ]
 _API_POLICY = b"default-src 'none'; frame-ancestors 'none'"
 _DOCS_POLICY = (
@@ -42,13 +46,24 @@ _DOCS_POLICY = (
     b"frame-ancestors 'none'"
 )
 _HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
+_SAFE = {
+    (is_docs, is_https): [
+        *_SAFE_HEADERS,
+        (b"content-security-policy", _DOCS_POLICY if is_docs else _API_POLICY),
+        *([_HSTS] if is_https else []),
+    ]
+    for is_docs in (False, True)
+    for is_https in (False, True)
+}
+_STATED_TIMEOUT = "stated_timeout"
 
 
 class HttpEnvelope:
     """ASGI middleware around the whole app.
 
     Args:
-        request_timeout: longest that a request may take, seconds.
+        request_timeout: longest that a request may take, seconds; its X-Request-Timeout makes less
+            of it, never more.
     """
 
     def __init__(
@@ -68,8 +83,8 @@ class HttpEnvelope:
             await self._app(scope, receive, send)
             return
         started = self._clock()
-        offered = Headers(scope=scope).get("x-request-id")
-        request_id = request_context.accept_request_id(offered)
+        stated = envelope_headers(scope)
+        request_id = request_context.accept_request_id(stated.request_id)
         request_context.request_id.set(request_id)
         request_context.deadline.set(time.monotonic() + self._timeout)
         added = _headers(scope, request_id)
@@ -79,11 +94,18 @@ class HttpEnvelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
-                message["headers"] = [*message.get("headers", ()), *added]
+                message["headers"] = [
+                    *message.get("headers", ()),
+                    *added,
+                    *deprecation_headers(scope.get("route")),
+                ]
             await send(message)
 
         try:
-            await self._app(scope, receive, send_with_headers)
+            if stated.timeout is not None and (refusal := self._shorten(scope, stated.timeout)):
+                await refusal(scope, receive, send_with_headers)
+            else:
+                await self._app(scope, receive, send_with_headers)
         except AnswerBroken:
             trace.get_current_span().set_status(Status(StatusCode.ERROR, "answer broken off"))
             raise
@@ -100,16 +122,29 @@ class HttpEnvelope:
         finally:
             _observe(scope, status, self._clock() - started)
 
+    def _shorten(self, scope: Scope, stated: str) -> Response | None:
+        """Takes the request's own timeout; gives what refuses it where it is none."""
+        try:
+            seconds = seconds_from(stated)
+        except TimeoutMalformed as error:
+            return of_error(scope["path"], error)
+        scope.setdefault("state", {})[_STATED_TIMEOUT] = seconds
+        request_context.deadline.set(time.monotonic() + min(self._timeout, seconds))
+        return None
+
+
+def seconds_allowed(request: Request, limit: float) -> float:
+    """What a route that takes its own time may take: its limit, or what the request states."""
+    stated: float = getattr(request.state, _STATED_TIMEOUT, limit)
+    return min(limit, stated)
+
 
 def _headers(scope: Scope, request_id: str) -> list[tuple[bytes, bytes]]:
-    headers = [(b"x-request-id", request_id.encode()), *_SAFE_HEADERS]
-    if trace_id := current_trace_id():
-        headers.append((b"x-trace-id", trace_id.encode()))
-    is_docs = scope["path"] == "/docs"
-    headers.append((b"content-security-policy", _DOCS_POLICY if is_docs else _API_POLICY))
-    if scope.get("scheme") == "https":
-        headers.append(_HSTS)
-    return headers
+    safe = _SAFE[scope["path"] == "/docs", scope.get("scheme") == "https"]
+    trace_id = current_trace_id()
+    if not trace_id:
+        return [(b"x-request-id", request_id.encode()), *safe]
+    return [(b"x-request-id", request_id.encode()), (b"x-trace-id", trace_id.encode()), *safe]
 
 
 def _observe(scope: Scope, status: int, seconds: float) -> None:

@@ -18,6 +18,7 @@ from gateway.api_description import body_of, writing
 from gateway.api_shapes import PredictBatchBody, PredictBody
 from gateway.client_presence import ClientPresence
 from gateway.direct_routes import DirectRoute
+from gateway.idempotency import Idempotency
 from gateway.inference_client import Prediction
 from gateway.predictor import Predictor
 from gateway.rate_limit_headers import rate_limit_headers
@@ -37,11 +38,13 @@ class PredictionRoutes:
         default_model: str,
         max_body_bytes: int,
         max_batch: int,
+        idempotency: Idempotency,
     ) -> None:
         self._predictor = predictor
         self._default_model = default_model
         self._max_body_bytes = max_body_bytes
         self._max_batch = max_batch
+        self._idempotency = idempotency
 
     def direct(self, access: BearerAccess) -> list[DirectRoute]:
         """The routes for `DirectRoutes`."""
@@ -60,7 +63,7 @@ class PredictionRoutes:
         @router.post(
             "/predict",
             response_model=SentimentPrediction,
-            responses=writing(404, 429),
+            responses=writing(404, 409, 429),
             openapi_extra=body_of(PredictBody),
             summary="Judge one text with the default model",
         )
@@ -70,7 +73,7 @@ class PredictionRoutes:
         @router.post(
             "/predict/batch",
             response_model=SentimentPredictions,
-            responses=writing(404, 429),
+            responses=writing(404, 409, 429),
             openapi_extra=body_of(PredictBatchBody),
             summary="Judge several texts with the default model",
         )
@@ -80,7 +83,7 @@ class PredictionRoutes:
         @router.post(
             "/v1/models/{model}/predict",
             response_model=ModelPrediction,
-            responses=writing(404, 429),
+            responses=writing(404, 409, 429),
             openapi_extra=body_of(PredictBody),
             summary="Predict one text",
         )
@@ -92,7 +95,7 @@ class PredictionRoutes:
         @router.post(
             "/v1/models/{model}/predict/batch",
             response_model=ModelPredictions,
-            responses=writing(404, 429),
+            responses=writing(404, 409, 429),
             openapi_extra=body_of(PredictBatchBody),
             summary="Predict several texts",
         )
@@ -104,6 +107,16 @@ class PredictionRoutes:
         return router
 
     async def _one(self, request: Request, caller: Caller, model: str) -> Response:
+        return await self._idempotency.once(
+            request, caller, lambda asked: self._predict(asked, caller, model)
+        )
+
+    async def _batch(self, request: Request, caller: Caller, model: str) -> Response:
+        return await self._idempotency.once(
+            request, caller, lambda asked: self._predict_batch(asked, caller, model)
+        )
+
+    async def _predict(self, request: Request, caller: Caller, model: str) -> Response:
         body = await read_json(request, PredictBody, self._max_body_bytes)
         answered = await self._predictor.predict(
             caller,
@@ -116,7 +129,7 @@ class PredictionRoutes:
         content = _content(answered.predictions[0], _label(model), body.return_probabilities)
         return _json(content, rate_limit_headers(answered.quotas))
 
-    async def _batch(self, request: Request, caller: Caller, model: str) -> Response:
+    async def _predict_batch(self, request: Request, caller: Caller, model: str) -> Response:
         body = await read_json(request, PredictBatchBody, self._max_body_bytes)
         _check_size(body.texts, self._max_batch)
         answered = await self._predictor.predict(

@@ -18,6 +18,7 @@ from gateway.domain import (
     MalformedBody,
     QuotaExceeded,
     ScopeMissing,
+    TimeoutMalformed,
     TokenMissing,
     UnsupportedBody,
     UpstreamFailed,
@@ -43,6 +44,7 @@ CONTENT_TYPE = "application/problem+json"
 
 _STATUS: dict[type[ServiceError], int] = {
     MalformedBody: 400,
+    TimeoutMalformed: 400,
     BodyTooSlow: 408,
     BodyTooLarge: 413,
     UnsupportedBody: 415,
