@@ -27,6 +27,8 @@ MEANINGS = {
 }
 _ANY = (400, 500)
 _WITH_TOKEN = (401, 403, 429, 503)
+_OF_CLIENTS = (401, 429, 503)
+"""Where clients authenticate in the request itself."""
 _WITH_BODY = (408, 413, 415)
 _METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
 _ONCE = frozenset({"predict", "batch", "infer"})
@@ -109,6 +111,8 @@ def _add_errors(path: str, operation: dict[str, Any]) -> None:
     statuses = set(_ANY)
     if operation.get("security"):
         statuses.update(_WITH_TOKEN)
+    if path.startswith("/oauth2/"):
+        statuses.update(_OF_CLIENTS)
     if "requestBody" in operation:
         statuses.update(_WITH_BODY)
     for status in statuses:
