@@ -9,7 +9,7 @@ STUBS = libs/contracts/src
 BENCH = single_predictions intake log_queries
 
 .DEFAULT_GOAL := help
-.PHONY: bench bench-peers chaos fuzz help python trace run replay status test test-migrations test-postgres lint fmt protos lock clean
+.PHONY: bench bench-peers chaos fuzz fuzz-api help python trace run replay status test test-migrations test-postgres lint fmt protos lock clean
 
 help: ## List the targets
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
@@ -57,7 +57,7 @@ replay: python ## Send labelled texts through a platform and check the books: DA
 	@$(ENVIRONMENTS) sync dev
 	@.venv/bin/python tests/replay/replay.py $(DATA) $(ARGS)
 
-bench: python ## Measure this machine: BENCH=single_predictions, intake, log_queries (all three by default), profile or scheduler
+bench: python ## Measure this machine: BENCH=single_predictions, intake, log_queries (all three by default), profile, edge or scheduler
 	@$(ENVIRONMENTS) sync dev
 	@for bench in $(BENCH); do .venv/bin/python tests/bench/$$bench.py $(ARGS) || exit 1; done
 
@@ -69,6 +69,10 @@ fuzz: python ## Send 100,000 mutated bodies of the Open Inference Protocol throu
 	@$(ENVIRONMENTS) sync gateway
 	@WEIR_TEST_FUZZED_BODIES=100000 WEIR_TEST_FUZZED_REQUESTS=5000 .venvs/gateway/bin/python -m pytest -q \
 		-c pyproject.toml --timeout 3600 -k mutated services/gateway/tests/test_v2_codec.py services/gateway/tests/test_v2_routes.py
+
+fuzz-api: python ## Send every route a thousand requests made from its description, about half an hour
+	@$(ENVIRONMENTS) sync dev
+	@WEIR_TEST_API_EXAMPLES=500 .venv/bin/python -m pytest -q -c pyproject.toml tests/security/test_api_as_described.py
 
 chaos: python ## Kill processes at random and take PostgreSQL away under traffic, compare the books
 	@$(ENVIRONMENTS) sync dev
