@@ -57,6 +57,22 @@ async def test_batches_and_tensors_are_repeated_too(predict: Call) -> None:
         assert of("repeated", await predict(body, path=path, **key)).content == first.content
 
 
+async def test_person_is_erased_once(
+    http: httpx.AsyncClient, issuer: FakeIssuer, backends: Backends
+) -> None:
+    async def erase(*scopes: str) -> httpx.Response:
+        headers = {"authorization": f"Bearer {issuer.token(*scopes)}", **KEY}
+        return await http.post("/v1/erasures", json={"subject": "somebody"}, headers=headers)
+
+    first, again = await erase("privacy:erase"), await erase("privacy:erase")
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert again.headers["idempotency-status"] == "repeated"
+    assert again.headers["location"] == first.headers["location"]
+    assert again.json() == first.json()
+    assert len(backends.privacy.calls.requests) == 1
+    refused(await erase("models:read"), 403, "SCOPE_MISSING")
+
+
 @pytest.mark.parametrize(("path", "body"), [("/predict", {"text": "y"}), (PATHS[1], {"text": "x"})])
 async def test_key_of_another_request_is_422(
     predict: Call, backends: Backends, path: str, body: Any

@@ -201,7 +201,10 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
                     access, FeedbackClient(log_channel), max_body_bytes=settings.max_body_bytes
                 ),
                 privacy_routes(
-                    access, PrivacyClient(log_channel), max_body_bytes=settings.max_body_bytes
+                    access,
+                    PrivacyClient(log_channel),
+                    idempotency,
+                    max_body_bytes=settings.max_body_bytes,
                 ),
                 drift_routes(access, DriftClient(drift_channel)),
                 oauth_routes(TokenEndpoint(registry, issuer), keys, audit, issuer=settings.issuer),

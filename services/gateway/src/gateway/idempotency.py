@@ -32,7 +32,9 @@ REQUESTS = Counter(
 )
 STATUS_HEADER = "Idempotency-Status"
 Status = Literal["kept", "repeated", "not-kept"]
-_KEPT_HEADERS = frozenset({"content-type", "location", "inference-header-content-length"})
+_KEPT_HEADERS = frozenset(
+    {"cache-control", "content-type", "etag", "inference-header-content-length", "location"}
+)
 _LARGEST = 256 * 1024
 """Bytes; a batch of 256 with all probabilities has a third of that."""
 

@@ -8,21 +8,28 @@ from gateway.access import BearerAccess, Caller
 from gateway.api_description import body_of, reading, writing
 from gateway.api_shapes import ErasureBody
 from gateway.domain import ErasureUnknown
+from gateway.idempotency import Idempotency
+from gateway.idempotent_route import idempotent_route
 from gateway.privacy_client import Erasure, PrivacyClient
 from gateway.request_body import read_json
 
 
 def privacy_routes(
-    access: BearerAccess, privacy: PrivacyClient, *, max_body_bytes: int
+    access: BearerAccess,
+    privacy: PrivacyClient,
+    idempotency: Idempotency,
+    *,
+    max_body_bytes: int,
 ) -> APIRouter:
     """The routes that erase people from the tenant's own log."""
-    router = APIRouter(tags=["privacy"])
+    once = idempotent_route(idempotency, access, "privacy:erase")
+    router = APIRouter(tags=["privacy"], route_class=once)
     may_erase: Caller = Security(access, scopes=["privacy:erase"])
 
     @router.post(
         "/v1/erasures",
         status_code=202,
-        responses=writing(),
+        responses=writing(409),
         openapi_extra=body_of(ErasureBody),
         summary="Erase a person",
         description="Destroys the key of the person's texts at once and begins to redact the "
