@@ -1,6 +1,6 @@
 """A whole gateway in the test's process, before real gRPC servers whose answers tests choose."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +13,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from redis.asyncio import Redis
 
 from gateway.assembly import Gateway, assembled
-from gateway.client_registry import hash_secret
 from gateway.domain import SCOPES
+from gateway.secret_hashes import hash_secret
 from gateway.settings import Settings
 from testkit.issuer import AUDIENCE, ISSUER, FakeIssuer
 from testkit.stores import Store
@@ -48,7 +48,19 @@ def clients() -> list[dict[str, Any]]:
                 {"limit": 1000, "window_seconds": 3600},
             ],
         },
+        _administrator("client-2", "tenant-2"),
+        _administrator("root", "weir"),
     ]
+
+
+def _administrator(client_id: str, tenant: str) -> dict[str, Any]:
+    hashes = [hash_secret(PEPPER, SECRET)]
+    return {
+        "client_id": client_id,
+        "tenant": tenant,
+        "secret_hashes": hashes,
+        "scopes": list(SCOPES),
+    }
 
 
 @pytest.fixture
@@ -143,5 +155,26 @@ def get(http: httpx.AsyncClient, issuer: FakeIssuer) -> Call:
     async def call(path: str, *scopes: str, **parameters: str) -> httpx.Response:
         token = issuer.token(*(scopes or SCOPES))
         return await http.get(path, params=parameters, headers={"authorization": f"Bearer {token}"})
+
+    return call
+
+
+@pytest.fixture
+def administer(http: httpx.AsyncClient, issuer: FakeIssuer) -> Call:
+    """Calls a route as an administrator; `who` is a client and its tenant."""
+
+    async def call(
+        method: str,
+        path: str,
+        json: object = None,
+        *,
+        who: tuple[str, str] = ("client-1", "tenant-1"),
+        scopes: Iterable[str] = SCOPES,
+        **headers: str,
+    ) -> httpx.Response:
+        token = issuer.token(*scopes, client_id=who[0], tenant=who[1])
+        sent = {"authorization": f"Bearer {token}"}
+        sent |= {name.replace("_", "-"): value for name, value in headers.items()}
+        return await http.request(method, path, json=json, headers=sent)
 
     return call

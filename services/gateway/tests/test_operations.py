@@ -38,7 +38,7 @@ async def test_all_well_is_healthy(http: httpx.AsyncClient) -> None:
     status, body = await health(http)
     assert (status, body["status"], body["model_loaded"]) == (200, "healthy", True)
     assert set(body["components"]) == {
-        *("inference", "models", "prediction_log", "drift", "quota", "events"),
+        *("inference", "models", "prediction_log", "drift", "quota", "events", "identity"),
     }
     for component in body["components"].values():
         assert component["status"] == "healthy"

@@ -9,7 +9,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from joserfc import jwt
 
 from gateway.__main__ import main
-from gateway.client_registry import ClientsFileInvalid, parse_clients
+from gateway.client_entries import ClientsFileInvalid, parse_clients
 from gateway.domain import InputKeeping
 from servicekit.errors import FieldViolation, InvalidInput, NotFound, Unavailable
 from testkit.issuer import FakeIssuer

@@ -10,8 +10,9 @@ from joserfc import jwt
 from redis.asyncio import Redis
 
 from gateway.assembly import Gateway
-from gateway.client_registry import ClientRegistry, hash_secret
+from gateway.client_registry import ClientRegistry
 from gateway.domain import GATEWAY_CLIENT_ID, SCOPES, Client
+from gateway.secret_hashes import Pepper, hash_secret
 from gateway.signing_keys import KeyRing
 from gateway.token_endpoint import TokenEndpoint
 from gateway.token_issuer import ServiceToken, TokenIssuer
@@ -130,14 +131,14 @@ async def test_unknown_client_in_the_form_is_refused_in_the_same_words(ask: Ask)
 
 def test_unknown_client_costs_one_hash_too(monkeypatch: pytest.MonkeyPatch) -> None:
     client = Client("known", "t", (hash_secret(PEPPER, "right"),), frozenset(), ())
-    registry = ClientRegistry([client], PEPPER)
+    registry = ClientRegistry([client], Pepper(PEPPER))
     hashed: list[str] = []
 
     def count(pepper: bytes, secret: str) -> str:
         hashed.append(secret)
         return hash_secret(pepper, secret)
 
-    monkeypatch.setattr("gateway.client_registry.hash_secret", count)
+    monkeypatch.setattr("gateway.secret_hashes.hash_secret", count)
     assert registry.authenticate("known", "wrong") is None
     assert registry.authenticate("unknown", "wrong") is None
     assert len(hashed) == 2
@@ -255,6 +256,6 @@ async def test_service_token_is_renewed_before_it_expires(issuer: FakeIssuer) ->
 
 def test_endpoint_never_shows_a_secret(issuer: FakeIssuer) -> None:
     tokens = TokenIssuer(KeyRing(issuer.key), issuer=ISSUER, audience=AUDIENCE, lifetime=600)
-    endpoint = TokenEndpoint(ClientRegistry([], PEPPER), tokens)
+    endpoint = TokenEndpoint(ClientRegistry([], Pepper(PEPPER)), tokens)
     form = [*GRANT.items(), ("client_id", "x"), ("client_secret", "hunter2")]
     assert "hunter2" not in repr(endpoint.answer(form, None))

@@ -2,7 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from contextlib import asynccontextmanager
 from typing import Any
 
 import structlog
@@ -27,15 +28,9 @@ async def stop_signal() -> None:
 async def run_until_stopped(*tasks: Coroutine[Any, Any, None]) -> None:
     """Runs background work beside the server until a stop signal; work that fails stops it all."""
     async with asyncio.TaskGroup() as group:
-        running = [group.create_task(task) for task in tasks]
+        running = {group.create_task(task) for task in tasks}
         await group.create_task(stop_signal())
-        pending = set(running)
-        while pending:
-            # Once is not enough: in Python 3.11 `asyncio.wait_for`, which redis-py sends commands
-            # with, drops a cancellation that arrives as the send completes.
-            for task in pending:
-                task.cancel()
-            _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_AFTER)
+        await _cancel(running)
 
 
 async def every(interval: float, action: Callable[[], Awaitable[None]]) -> None:
@@ -46,3 +41,29 @@ async def every(interval: float, action: Callable[[], Awaitable[None]]) -> None:
         except Exception:
             _log.exception("periodic_action_failed", action=getattr(action, "__name__", "?"))
         await asyncio.sleep(interval)
+
+
+@asynccontextmanager
+async def running_beside(*tasks: Coroutine[Any, Any, None]) -> AsyncIterator[None]:
+    """Runs background work until the context ends; work that ends by itself is logged."""
+    running = {asyncio.create_task(task) for task in tasks}
+    for task in running:
+        task.add_done_callback(_tell_end)
+    try:
+        yield
+    finally:
+        await _cancel(running)
+
+
+def _tell_end(task: "asyncio.Task[None]") -> None:
+    if not task.cancelled():
+        _log.error("background_work_ended", exc_info=task.exception())
+
+
+async def _cancel(pending: "set[asyncio.Task[None]]") -> None:
+    while pending:
+        # Once is not enough: in Python 3.11 `asyncio.wait_for`, which redis-py sends commands
+        # with, drops a cancellation that arrives as the send completes.
+        for task in pending:
+            task.cancel()
+        _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_AFTER)

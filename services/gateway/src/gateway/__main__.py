@@ -1,19 +1,18 @@
 """The gateway's commands; without one it serves."""
 
-import argparse
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
 
 import uvloop
-from pydantic import ValidationError
 
 from gateway.assembly import assembled
-from gateway.client_file_editor import create_client
-from gateway.client_registry import ClientsFileInvalid
+from gateway.bootstrap import BootstrapSecretInvalid
+from gateway.client_commands import complain, create_client_from, create_key_from, tell
+from gateway.client_entries import ClientsFileInvalid
 from gateway.command_line import parser
 from gateway.http_server import AddressUnavailable, listen, load_certificate, serve
+from gateway.secret_hashes import PepperInvalid
 from gateway.server_certificate import CertificateInvalid
 from gateway.settings import Settings
 from gateway.signing_keys import SigningKeyInvalid, create_signing_key
@@ -29,7 +28,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         case "create-signing-key":
             return _create_signing_key(options.output)
         case "create-client":
-            return _create_client(options)
+            return create_client_from(options)
+        case "create-key":
+            return create_key_from(options)
         case _:
             return run_service(
                 "gateway",
@@ -40,6 +41,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     SigningKeyInvalid,
                     ClientsFileInvalid,
                     CertificateInvalid,
+                    PepperInvalid,
+                    BootstrapSecretInvalid,
                     AddressUnavailable,
                     ValueError,
                 ),
@@ -51,31 +54,8 @@ def _create_signing_key(output: Path) -> int:
     try:
         key_id = create_signing_key(output)
     except OSError as error:
-        return _complain(f"the key was not written: {error}")
-    _tell({"key_id": key_id, "file": str(output)})
-    return 0
-
-
-def _create_client(options: argparse.Namespace) -> int:
-    limits, windows = options.limit or [], options.window or []
-    if len(limits) != len(windows):
-        return _complain("each --limit needs a --window, in the same order")
-    try:
-        secret = create_client(
-            options.clients_file,
-            options.pepper_file,
-            client_id=options.client_id,
-            tenant=options.tenant,
-            scopes=options.scope,
-            quotas=list(zip(limits, windows, strict=True)),
-            replace=options.replace,
-        )
-    except ValidationError as error:
-        fault = error.errors(include_url=False, include_input=False)[0]
-        return _complain(f"{'.'.join(map(str, fault['loc']))}: {fault['msg']}")
-    except (ClientsFileInvalid, OSError) as error:
-        return _complain(str(error))
-    _tell({"client_id": options.client_id, "client_secret": secret})
+        return complain(f"the key was not written: {error}")
+    tell({"key_id": key_id, "file": str(output)})
     return 0
 
 
@@ -93,15 +73,6 @@ async def _serve(settings: Settings) -> None:
             await gateway.audit.flush()
     finally:
         tracer_provider.shutdown()
-
-
-def _tell(answer: dict[str, str]) -> None:
-    sys.stdout.write(json.dumps(answer) + "\n")
-
-
-def _complain(message: str) -> int:
-    sys.stderr.write(f"gateway: {message}\n")
-    return 1
 
 
 if __name__ == "__main__":

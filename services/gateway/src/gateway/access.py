@@ -1,16 +1,32 @@
-"""Who may pass a route: the bearer token, its scope, and the client behind it."""
+"""Who may pass a route: the access token or API key, its scopes, and the client behind it."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 from fastapi import Request
 from fastapi.openapi.models import OAuth2, OAuthFlowClientCredentials, OAuthFlows
 from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
 
+from gateway.api_key_verifier import ApiKeyVerifier
+from gateway.audit_trail import AuditTrail
 from gateway.client_registry import ClientRegistry
-from gateway.domain import SCOPES, Client, ClientUnknown, ScopeMissing, TokenMissing
+from gateway.credentials import credential_of, issuer_of
+from gateway.domain import SCOPES, ApiKeyRefused, Client, ClientUnknown, ScopeMissing
 from servicekit.access_tokens import AccessTokenVerifier
+
+
+class ExternalIssuers(Protocol):
+    """Issuers beside our own whose tokens are taken."""
+
+    def trusts(self, issuer: str) -> bool:
+        """Whether tokens of this issuer are taken."""
+        ...
+
+    async def verify(self, token: str) -> Client:
+        """The client that such a token makes of its bearer."""
+        ...
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,11 +57,30 @@ class Caller:
 
 
 class BearerAccess(SecurityBase):
-    """A dependency: `Security(access, scopes=["models:read"])` gives the caller, or refuses."""
+    """A dependency: `Security(access, scopes=["models:read"])` gives the caller, or refuses.
 
-    def __init__(self, verifier: AccessTokenVerifier, registry: ClientRegistry) -> None:
+    A caller comes with an access token or with an API key; which of them is told by its form alone,
+    so that nothing is tried that the caller did not mean.
+
+    Args:
+        keys: verifies API keys.
+        audit: hears of API keys that were refused.
+        external: verifies the tokens of other issuers; None where none is trusted.
+    """
+
+    def __init__(
+        self,
+        verifier: AccessTokenVerifier,
+        registry: ClientRegistry,
+        keys: ApiKeyVerifier,
+        audit: AuditTrail,
+        external: ExternalIssuers | None = None,
+    ) -> None:
         self._verifier = verifier
         self._registry = registry
+        self._keys = keys
+        self._audit = audit
+        self._external = external
         flow = OAuthFlowClientCredentials(tokenUrl="/oauth2/token", scopes=SCOPES)
         self.model = OAuth2(flows=OAuthFlows(clientCredentials=flow))
         self.scheme_name = "client_credentials"
@@ -61,21 +96,44 @@ class BearerAccess(SecurityBase):
             needed: the scopes that the route needs.
 
         Raises:
-            TokenMissing: there is no bearer token.
-            Unauthenticated: the token is no good.
-            ClientUnknown: its client was removed after the token was issued.
-            ScopeMissing: the token does not hold the scopes that the route needs.
+            CredentialsAmbiguous: there is more than one credential.
+            TokenMissing: there is none.
+            Unauthenticated: the token or the API key is no good.
+            ClientUnknown: the token's client was removed or disabled after it was issued.
+            ScopeMissing: the credential does not hold the scopes that the route needs.
         """
-        scheme, _, token = request.headers.get("authorization", "").partition(" ")
-        if scheme.lower() != "bearer" or not token.strip():
-            raise TokenMissing("A bearer token is needed; POST /oauth2/token issues one.")
-        principal = await self._verifier.verify(token.strip())
-        client = self._registry.find(principal.client_id)
-        if client is None or client.tenant != principal.tenant:
-            raise ClientUnknown("The access token's client is not known any more.")
-        # What was taken from the client after the token was issued is gone at once.
-        caller = Caller(client, principal.scopes & client.scopes)
+        credential = credential_of(request)
+        if credential.is_api_key:
+            caller = self._by_key(request, credential.text)
+        elif self._external is not None and self._external.trusts(issuer_of(credential.text)):
+            client = await self._external.verify(credential.text)
+            caller = Caller(client, client.scopes)
+        else:
+            caller = await self._by_token(credential.text)
         request.state.caller = caller
         for scope in needed:
             caller.need(scope)
         return caller
+
+    def _by_key(self, request: Request, text: str) -> Caller:
+        try:
+            client = self._keys.verify(text)
+        except ApiKeyRefused as error:
+            self._audit.record(
+                "key.authenticate",
+                client_id="",
+                tenant="",
+                client_address=request.client.host if request.client else "",
+                reason=error.code,
+                target=error.key_id,
+            )
+            raise
+        return Caller(client, client.scopes)
+
+    async def _by_token(self, token: str) -> Caller:
+        principal = await self._verifier.verify(token)
+        client = self._registry.find(principal.client_id)
+        if client is None or client.tenant != principal.tenant:
+            raise ClientUnknown("The access token's client is not known any more.")
+        # What was taken from the client after the token was issued is gone at once.
+        return Caller(client, principal.scopes & client.scopes)

@@ -16,6 +16,7 @@ MEANINGS = {
     405: "The route takes other methods.",
     408: "The body did not come in time.",
     409: "It contradicts what is there, or the Idempotency-Key is in use.",
+    412: "It was changed since it had the ETag of If-Match.",
     413: "The body is too long.",
     415: "The body is of another type or coding.",
     422: "The request has wrong fields.",

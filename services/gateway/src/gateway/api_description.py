@@ -9,8 +9,16 @@ from pydantic import BaseModel
 from pydantic.json_schema import models_json_schema
 from starlette.types import Receive, Scope, Send
 
+from gateway.admin_shapes import (
+    BootstrapBody,
+    ClientChangeBody,
+    KeyChangeBody,
+    NewClientBody,
+    NewKeyBody,
+)
 from gateway.api_answers import Problem
 from gateway.api_completion import MEANINGS, complete
+from gateway.api_key_description import take_api_keys
 from gateway.api_shapes import ErasureBody, FeedbackBody, PredictBatchBody, PredictBody
 from gateway.v2_shapes import ControlBody, IndexBody, InferBody
 
@@ -105,6 +113,7 @@ class DescribedApi(FastAPI):
             document = super().openapi()
             schemas = document.setdefault("components", {}).setdefault("schemas", {})
             schemas.update(_schemas(_UNSEEN))
+            take_api_keys(document)
             complete(document)
         return super().openapi()
 
@@ -118,6 +127,11 @@ _UNSEEN = (
     InferBody,
     IndexBody,
     ControlBody,
+    NewClientBody,
+    ClientChangeBody,
+    NewKeyBody,
+    KeyChangeBody,
+    BootstrapBody,
 )
 
 

@@ -21,7 +21,8 @@ _DESCRIPTION = """\
 Weir puts a gate in front of machine-learning models and keeps the books.
 
 Get an access token from `POST /oauth2/token` with your client's id and secret, then send it as
-`Authorization: Bearer …`. Errors are `application/problem+json` (RFC 9457); `code` is stable.
+`Authorization: Bearer …`; or send an API key as `X-API-Key`. Errors are
+`application/problem+json` (RFC 9457); `code` is stable.
 """
 
 

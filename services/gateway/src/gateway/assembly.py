@@ -8,12 +8,11 @@ from fastapi import FastAPI
 from opentelemetry.sdk.trace import TracerProvider
 
 from gateway.access import BearerAccess
+from gateway.admin_assembly import admin_routes
 from gateway.app import build_app
 from gateway.audit_trail import AuditTrail
-from gateway.client_registry import load_clients, load_pepper
 from gateway.coalescer import Bounds
 from gateway.docs_routes import docs_routes
-from gateway.domain import QuotaPolicy
 from gateway.drift_client import DriftClient
 from gateway.drift_routes import drift_routes
 from gateway.export_client import ExportClient
@@ -24,6 +23,7 @@ from gateway.guarded_channel import guarded
 from gateway.health_checks import HealthChecks, grpc_check
 from gateway.idempotency import Idempotency
 from gateway.idempotency_store import IdempotencyStore
+from gateway.identity_assembly import followed_identity
 from gateway.inference_client import InferenceClient
 from gateway.log_routes import log_routes
 from gateway.model_catalogue import ModelCatalogue
@@ -71,15 +71,11 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
 
     Raises:
         SigningKeyInvalid: the signing key cannot be used.
-        ClientsFileInvalid: the clients file or the pepper cannot be used.
+        ClientsFileInvalid: the clients file cannot be used.
+        PepperInvalid: the pepper cannot be used.
+        BootstrapSecretInvalid: the bootstrap secret cannot be used.
     """
     keys = load_key_ring(settings.signing_key_file)
-    defaults = (
-        QuotaPolicy(settings.quota_per_minute, 60),
-        QuotaPolicy(settings.quota_per_hour, 3600),
-    )
-    pepper = load_pepper(settings.pepper_file)
-    registry = load_clients(settings.clients_file, pepper, defaults)
     issuer = TokenIssuer(
         keys,
         issuer=settings.issuer,
@@ -87,9 +83,16 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
         lifetime=settings.token_lifetime,
     )
     verifier = AccessTokenVerifier(keys, issuer=settings.issuer, audience=settings.audience)
-    access = BearerAccess(verifier, registry)
 
     async with AsyncExitStack() as stack:
+        events_redis = open_redis(
+            settings.events_redis_url.get_secret_value(), timeout=settings.events_timeout
+        )
+        stack.push_async_callback(events_redis.aclose)
+        publisher = EventPublisher(events_redis, reserve=settings.events_reserve)
+        audit = AuditTrail(publisher, stream=settings.audit_stream, capacity=settings.audit_queue)
+        identity = await stack.enter_async_context(followed_identity(settings, events_redis))
+        access = BearerAccess(verifier, identity.registry, identity.keys, audit)
         token = ServiceToken(issuer)
         inference_channel, log_channel, drift_channel = [
             guarded(
@@ -115,22 +118,11 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
             settings.quota_redis_url.get_secret_value(), timeout=settings.quota_timeout
         )
         stack.push_async_callback(quota_redis.aclose)
-        events_redis = open_redis(
-            settings.events_redis_url.get_secret_value(), timeout=settings.events_timeout
-        )
-        stack.push_async_callback(events_redis.aclose)
-
         shared_quota = RedisQuota(quota_redis)
         meter = QuotaMeter(
             shared_quota,
             replicas=settings.replicas,
             retry_interval=settings.quota_retry_interval,
-        )
-        publisher = EventPublisher(events_redis, reserve=settings.events_reserve)
-        audit = AuditTrail(
-            publisher,
-            stream=settings.audit_stream,
-            capacity=settings.audit_queue,
         )
         inference = InferenceClient(
             inference_channel,
@@ -150,6 +142,7 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
             others={
                 "models": grpc_check(inference_channel, InferenceClient.MODELS),
                 "events": publisher.check,
+                "identity": identity.directory.check,
                 "prediction_log": grpc_check(log_channel),
                 "drift": grpc_check(drift_channel),
                 "quota": shared_quota.ping,
@@ -160,7 +153,7 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
         idempotency = Idempotency(
             IdempotencyStore(
                 quota_redis,
-                pepper,
+                identity.directory.declared.pepper.newest,
                 lease=settings.request_timeout + _LEASE_MARGIN,
                 lifetime=settings.idempotency_lifetime,
             ),
@@ -207,7 +200,10 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
                     max_body_bytes=settings.max_body_bytes,
                 ),
                 drift_routes(access, DriftClient(drift_channel)),
-                oauth_routes(TokenEndpoint(registry, issuer), keys, audit, issuer=settings.issuer),
+                oauth_routes(
+                    TokenEndpoint(identity.registry, issuer), keys, audit, issuer=settings.issuer
+                ),
+                *admin_routes(access, identity, audit, settings),
                 operations_routes(health),
                 docs_routes(),
             ],

@@ -4,6 +4,7 @@ import argparse
 from pathlib import Path
 
 from gateway.domain import SCOPES
+from gateway.roles import ROLES
 from gateway.settings import Settings
 from servicekit.startup import describe_settings
 
@@ -19,8 +20,20 @@ To try it out:
 """
 _CREATE_CLIENT = """\
 Adds a client to the clients file and prints its id and secret as JSON, once: the file keeps a
-hash of the secret alone. Whoever holds the secret gets access tokens from POST /oauth2/token. The
-file is written anew, so comments in it are lost. A running gateway reads it at its next start.
+hash of the secret alone. Whoever holds the secret gets access tokens from POST /oauth2/token. With
+--public-key it gets no secret and proves itself with the private key (private_key_jwt, RFC 7523).
+The file is written anew, so comments in it are lost. A running gateway heeds it within a second.
+
+  python -m gateway create-client --clients-file clients.yaml --pepper-file pepper \\
+      --client-id shop --tenant acme --role predictor --limit 600 --window 60
+"""
+_CREATE_KEY = """\
+Adds an API key of a client of the clients file and prints it as JSON, once: the file keeps a hash
+of it alone. It goes with requests as the header X-API-Key, or as Authorization: Bearer. A running
+gateway heeds it within a second.
+
+  python -m gateway create-key --clients-file clients.yaml --pepper-file pepper \\
+      --client-id shop --scope models:predict --days 90
 """
 
 
@@ -41,6 +54,7 @@ def parser() -> argparse.ArgumentParser:
     )
     _add_create_signing_key(commands)
     _add_create_client(commands)
+    _add_create_key(commands)
     return top
 
 
@@ -61,26 +75,37 @@ def _add_create_client(commands: "argparse._SubParsersAction[argparse.ArgumentPa
         "create-client",
         help="add a client and print its secret",
         description=_CREATE_CLIENT,
-        epilog=f"scopes: {', '.join(SCOPES)}",
+        epilog=f"{_scopes()}\n\nroles:\n{_roles()}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
+    _add_files(command)
     add = command.add_argument
-    add("--clients-file", type=Path, required=True, metavar="FILE", help="made when missing")
-    add(
-        "--pepper-file",
-        type=Path,
-        required=True,
-        metavar="FILE",
-        help="key of the secrets' hashes; made when missing, and needed by every gateway",
-    )
     add("--client-id", required=True, metavar="ID", help="letters, digits and . _ -")
     add("--tenant", required=True, metavar="TENANT", help="whose predictions it may see")
     add(
         "--scope",
         nargs="+",
         action="extend",
-        required=True,
+        default=[],
         metavar="SCOPE",
-        help="what it may do; may be repeated",
+        help="what it may do; may be repeated; a scope or a role is needed",
+    )
+    add(
+        "--role",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="ROLE",
+        help="a set of scopes that it has beside those of --scope; may be repeated",
+    )
+    add(
+        "--public-key",
+        type=Path,
+        action="append",
+        default=[],
+        metavar="FILE",
+        help="JWK or PEM of a public key, EC P-256 or RSA: it proves itself by it, without a "
+        "secret; may be repeated",
     )
     add(
         "--limit",
@@ -96,3 +121,47 @@ def _add_create_client(commands: "argparse._SubParsersAction[argparse.ArgumentPa
         action="store_true",
         help="give an existing client a new secret, scopes and quotas; the old secret ends",
     )
+
+
+def _add_create_key(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    command = commands.add_parser(
+        "create-key",
+        help="add an API key of a client and print it",
+        description=_CREATE_KEY,
+        epilog=_scopes(),
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_files(command)
+    add = command.add_argument
+    add("--client-id", required=True, metavar="ID", help="whose key it is")
+    add(
+        "--scope",
+        nargs="+",
+        action="extend",
+        required=True,
+        metavar="SCOPE",
+        help="what it may do, of what its client may; may be repeated",
+    )
+    add("--name", default="", metavar="TEXT", help="for people")
+    add("--days", type=int, metavar="N", help="until it expires; without it, it never does")
+
+
+def _add_files(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--clients-file", type=Path, required=True, metavar="FILE", help="made when missing"
+    )
+    command.add_argument(
+        "--pepper-file",
+        type=Path,
+        required=True,
+        metavar="FILE",
+        help="key of the secrets' hashes; made when missing, and needed by every gateway",
+    )
+
+
+def _scopes() -> str:
+    return "\n".join(["scopes:", *(f"  {name:<20} {text}" for name, text in SCOPES.items())])
+
+
+def _roles() -> str:
+    return "\n".join(f"  {role:<10} {', '.join(sorted(held))}" for role, held in ROLES.items())

@@ -31,8 +31,8 @@ SCOPES = {
     "drift:read": "Read drift reports.",
     "drift:manage": "Change references and settle incidents of the drift watch.",
     "audit:read": "Read the tenant's audit trail.",
-    "admin": "Manage the clients and API keys of the tenant; of every tenant when the client is one "
-    "of tenant `weir`.",
+    "admin": "Manage the clients and API keys of the tenant; of all tenants when the client is of "
+    "tenant `weir`.",
     "tokens:introspect": "Ask what an access token says: for resource servers.",
 }
 """What a client may be granted, with the words that the API's description uses."""
@@ -246,13 +246,45 @@ class ClientUnknown(Unauthenticated):
     reason = "CLIENT_UNKNOWN"
 
 
+class CredentialsAmbiguous(InvalidInput):
+    """The request says in more than one way who asks (RFC 6750, 3.1: invalid_request)."""
+
+    reason = "CREDENTIALS_AMBIGUOUS"
+
+
+class ApiKeyMalformed(Unauthenticated):
+    """What came is no API key by its form or its checksum."""
+
+    reason = "API_KEY_MALFORMED"
+
+
+class ApiKeyRefused(Unauthenticated):
+    """An API key that is well-formed and does not pass."""
+
+    def __init__(self, message: str, *, key_id: str) -> None:
+        super().__init__(message)
+        self.key_id = key_id
+
+
+class ApiKeyInvalid(ApiKeyRefused):
+    """No such API key can be used, or the secret in it is wrong."""
+
+    reason = "API_KEY_INVALID"
+
+
+class ApiKeyExpired(ApiKeyRefused):
+    """The API key's time is over."""
+
+    reason = "API_KEY_EXPIRED"
+
+
 class ScopeMissing(PermissionDenied):
     """The token does not hold the scope that the route needs."""
 
     reason = "SCOPE_MISSING"
 
     def __init__(self, scope: str) -> None:
-        super().__init__(f"The access token lacks the scope {scope}.")
+        super().__init__(f"The credential lacks the scope {scope}.")
         self.scope = scope
 
 
@@ -332,6 +364,72 @@ class ErasureUnknown(NotFound):
     """The tenant asked for no such erasure."""
 
     reason = "ERASURE_NOT_FOUND"
+
+
+class IdentityUnknown(NotFound):
+    """The caller's tenant has no such client or key."""
+
+    reason = "IDENTITY_NOT_FOUND"
+
+
+class IdentityExists(Conflict):
+    """There is one of that id already, of whatever tenant."""
+
+    reason = "CLIENT_EXISTS"
+
+
+class DeclaredInFile(Conflict):
+    """The clients file declares it; it is changed there."""
+
+    reason = "DECLARED_IN_FILE"
+
+
+class SecretsExhausted(Conflict):
+    """There are two live secrets already."""
+
+    reason = "TOO_MANY_SECRETS"
+
+
+class LastProof(Conflict):
+    """Without this secret nothing would be left to prove oneself with."""
+
+    reason = "LAST_SECRET"
+
+
+class ChangedMeanwhile(Conflict):
+    """Somebody else changed the same thing at the same time."""
+
+    reason = "CHANGED_MEANWHILE"
+
+
+class RevisionOutdated(Conflict):
+    """It is not as the If-Match header says any more."""
+
+    reason = "REVISION_OUTDATED"
+
+
+class ScopeNotHeld(PermissionDenied):
+    """Nobody may give what they do not hold."""
+
+    reason = "SCOPE_NOT_HELD"
+
+
+class TenantNotHeld(PermissionDenied):
+    """Nobody may make clients of a tenant that is not theirs."""
+
+    reason = "TENANT_NOT_HELD"
+
+
+class BootstrapRefused(Unauthenticated):
+    """The bootstrap secret is wrong."""
+
+    reason = "BOOTSTRAP_REFUSED"
+
+
+class BootstrapUsed(Conflict):
+    """The first administrator was made already."""
+
+    reason = "BOOTSTRAP_USED"
 
 
 class AnswerBroken(Exception):

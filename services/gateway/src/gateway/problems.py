@@ -15,8 +15,10 @@ from gateway.domain import (
     BodyTooLarge,
     BodyTooSlow,
     ClientGone,
+    CredentialsAmbiguous,
     MalformedBody,
     QuotaExceeded,
+    RevisionOutdated,
     ScopeMissing,
     TimeoutMalformed,
     TokenMissing,
@@ -45,6 +47,8 @@ CONTENT_TYPE = "application/problem+json"
 _STATUS: dict[type[ServiceError], int] = {
     MalformedBody: 400,
     TimeoutMalformed: 400,
+    CredentialsAmbiguous: 400,
+    RevisionOutdated: 412,
     BodyTooSlow: 408,
     BodyTooLarge: 413,
     UnsupportedBody: 415,
@@ -194,6 +198,8 @@ def _headers(error: ServiceError) -> dict[str, str]:
     elif isinstance(error, TokenMissing):
         # RFC 6750, 3.1: a request without credentials gets no error code.
         headers["www-authenticate"] = 'Bearer realm="weir"'
+    elif isinstance(error, CredentialsAmbiguous):
+        headers["www-authenticate"] = 'Bearer realm="weir", error="invalid_request"'
     elif isinstance(error, Unauthenticated):
         headers["www-authenticate"] = 'Bearer realm="weir", error="invalid_token"'
     elif isinstance(error, ScopeMissing):

@@ -12,8 +12,22 @@ class IdentitySettings(TokenSettings):
     """Clients and tokens."""
 
     signing_key_file: Path = Field(description="P-256 private key, PEM: signs access tokens.")
-    clients_file: Path = Field(description="YAML file of the clients and their hashed secrets.")
-    pepper_file: Path = Field(description="Key of the secrets' hashes, hex, at least 32 bytes.")
+    clients_file: Path = Field(
+        description="YAML file of clients, API keys and their hashed secrets; a change counts "
+        "without a restart."
+    )
+    pepper_file: Path = Field(
+        description="Key of the secrets' hashes: a line of hex, at least 32 bytes. While it is "
+        "replaced, the new one in a first line and the old one in a second."
+    )
+    bootstrap_secret_file: Path | None = Field(
+        default=None,
+        description="One-time secret, 32 characters or more, for POST /v1/bootstrap, which makes "
+        "the first administrator; without it that route is not there.",
+    )
+    revocations_stream: str = Field(
+        default="weir:revocations", description="Stream that tells which tokens were revoked."
+    )
     token_lifetime: int = Field(
         default=600, ge=30, le=600, description="Seconds that an access token is good for."
     )

@@ -1,0 +1,67 @@
+"""What a request says about who asks, by its form alone: nothing here is verified."""
+
+import base64
+import binascii
+import json
+from dataclasses import dataclass, field
+
+from fastapi import Request
+
+from gateway.api_key_format import PREFIX
+from gateway.domain import ApiKeyMalformed, CredentialsAmbiguous, TokenMissing
+
+
+@dataclass(frozen=True, slots=True)
+class Credential:
+    """An access token or an API key."""
+
+    text: str = field(repr=False)
+    is_api_key: bool
+
+
+def credential_of(request: Request) -> Credential:
+    """The one credential of a request: `Authorization: Bearer` or `X-API-Key`.
+
+    Raises:
+        CredentialsAmbiguous: there are several, equal or not.
+        TokenMissing: there is none, or one of another kind.
+        ApiKeyMalformed: X-API-Key holds something else.
+    """
+    bearer = api_key = None
+    for name, value in request.scope["headers"]:
+        if name == b"authorization":
+            if bearer is not None:
+                raise CredentialsAmbiguous("The header Authorization is there twice.")
+            bearer = value
+        elif name == b"x-api-key":
+            if api_key is not None:
+                raise CredentialsAmbiguous("The header X-API-Key is there twice.")
+            api_key = value
+    if api_key is not None:
+        if bearer is not None:
+            raise CredentialsAmbiguous(
+                "The request authenticates in two ways: give Authorization or X-API-Key, not both."
+            )
+        text = api_key.decode("latin-1").strip()
+        if not text.startswith(PREFIX):
+            raise ApiKeyMalformed(f"X-API-Key takes an API key, which begins with {PREFIX}.")
+        return Credential(text, is_api_key=True)
+    scheme, _, rest = (bearer or b"").decode("latin-1").partition(" ")
+    text = rest.strip()
+    if scheme.lower() != "bearer" or not text:
+        raise TokenMissing(
+            "An access token or an API key is needed; POST /oauth2/token issues tokens."
+        )
+    return Credential(text, is_api_key=text.startswith(PREFIX))
+
+
+def issuer_of(token: str) -> str:
+    """What a JWT states as its issuer, unverified; empty where it is none."""
+    _, _, rest = token.partition(".")
+    payload, _, _ = rest.partition(".")
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
+    except (binascii.Error, ValueError, RecursionError):
+        return ""
+    issuer = claims.get("iss") if isinstance(claims, dict) else None
+    return issuer if isinstance(issuer, str) else ""

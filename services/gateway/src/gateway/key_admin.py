@@ -1,0 +1,221 @@
+"""Makes, changes and removes API keys."""
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+
+from gateway.access import Caller
+from gateway.admin_rights import matches, may_give, sees, unknown
+from gateway.admin_shapes import KeyChangeBody, NewKeyBody
+from gateway.api_key_format import new_api_key, new_key_id
+from gateway.domain import ChangedMeanwhile, DeclaredInFile, LastProof, SecretsExhausted
+from gateway.identity_directory import IdentityDirectory
+from gateway.identity_records import (
+    LIVE_SECRETS,
+    ClientRecord,
+    KeptSecret,
+    KeyRecord,
+    next_number,
+)
+from gateway.identity_store import Change, IdentityStore, IdentityStoreUnavailable
+from servicekit.errors import FieldViolation, InvalidInput
+
+_TRIES = 4
+Edit = Callable[[KeyRecord], KeyRecord | None]
+
+
+class KeyAdmin:
+    """Each act is decided on what the store holds now, and done at once or not at all.
+
+    Args:
+        now: the moment, UTC.
+    """
+
+    def __init__(
+        self, directory: IdentityDirectory, store: IdentityStore, *, now: Callable[[], datetime]
+    ) -> None:
+        self._directory = directory
+        self._store = store
+        self._now = now
+
+    async def find(self, caller: Caller, key_id: str) -> KeyRecord:
+        """An API key.
+
+        Raises:
+            IdentityUnknown: there is none that the caller may know of.
+        """
+        await self._directory.refresh_if_possible()
+        record = self._directory.snapshot.keys.get(key_id)
+        if record is None or not sees(caller, record.tenant):
+            raise unknown("key")
+        return record
+
+    async def last_uses(self, key_ids: list[str]) -> dict[str, datetime]:
+        """When keys were last used, of those of which that is known."""
+        try:
+            moments = await self._store.last_uses(key_ids)
+        except IdentityStoreUnavailable:
+            return {}
+        return {key: datetime.fromtimestamp(moment, UTC) for key, moment in moments.items()}
+
+    async def create(self, caller: Caller, body: NewKeyBody) -> tuple[KeyRecord, str]:
+        """A new key and its text.
+
+        Raises:
+            IdentityUnknown: there is no such client.
+            ScopeNotHeld: it would hold a scope that the caller does not.
+            IdentityStoreUnavailable: keys cannot be changed now; so does every act here.
+        """
+        for _ in range(_TRIES):
+            await self._directory.refresh()
+            owner = self._owner(caller, body.client_id or caller.client_id)
+            new = new_api_key(new_key_id())
+            now = self._now()
+            record = KeyRecord(
+                key_id=new.key_id,
+                client_id=owner.client_id,
+                client_uid=owner.uid,
+                tenant=owner.tenant,
+                name=body.name or "",
+                secrets=(self._kept(1, new.text),),
+                scopes=tuple(body.scopes),
+                quotas=body.quotas,
+                concurrency=body.concurrency,
+                expires_at=body.expires_at,
+                disabled=body.disabled,
+                revision=1,
+                created_at=now,
+                changed_at=now,
+            )
+            self._check(record, owner)
+            if body.expires_at is not None and body.expires_at <= now:
+                raise _wrong("expires_at", "is over")
+            may_give(caller, record.scopes)
+            # The client must be as it was looked at: one that is removed leaves no key behind.
+            same = [Change(owner, owner)] if owner.declared_in == "api" else []
+            if await self._store.commit(Change(None, record), *same):
+                await self._directory.refresh_if_possible()
+                return record, new.text
+        raise _contended()
+
+    async def change(
+        self, caller: Caller, key_id: str, body: KeyChangeBody, if_match: str | None
+    ) -> KeyRecord:
+        """The key as it is with the change.
+
+        Raises:
+            ScopeNotHeld: it would gain a scope that the caller does not hold.
+            RevisionOutdated: it is not as `if_match` says.
+        """
+        update = {name: getattr(body, name) for name in body.model_fields_set}
+        if "scopes" in update:
+            update["scopes"] = tuple(update["scopes"])
+        if "name" in update:
+            update["name"] = update["name"] or ""
+
+        def edit(before: KeyRecord) -> KeyRecord:
+            after = before.model_copy(update=update)
+            self._check(after, self._owner(caller, before.client_id))
+            may_give(caller, set(after.scopes) - set(before.scopes))
+            if _expires_later(before, after):
+                # Life that is given to a key is given to its scopes.
+                may_give(caller, after.scopes)
+            return after
+
+        return await self._edit(caller, key_id, if_match, edit)
+
+    async def remove(self, caller: Caller, key_id: str, if_match: str | None) -> None:
+        """Ends the key."""
+        await self._edit(caller, key_id, if_match, lambda _: None)
+
+    async def add_secret(
+        self, caller: Caller, key_id: str, if_match: str | None
+    ) -> tuple[KeptSecret, str]:
+        """Another text of the key, good beside the one that is there.
+
+        Raises:
+            SecretsExhausted: two are there.
+            ScopeNotHeld: the key holds a scope that the caller does not.
+        """
+        new = new_api_key(key_id)
+        added = self._kept(0, new.text)
+
+        def edit(before: KeyRecord) -> KeyRecord:
+            nonlocal added
+            may_give(caller, before.scopes)
+            if len(before.secrets) >= LIVE_SECRETS:
+                raise SecretsExhausted("Two secrets are live: remove the old one first.")
+            added = self._kept(next_number(before.secrets), new.text)
+            return before.model_copy(update={"secrets": (*before.secrets, added)})
+
+        await self._edit(caller, key_id, if_match, edit)
+        return added, new.text
+
+    async def remove_secret(self, caller: Caller, key_id: str, number: int) -> None:
+        """Ends one of the live secrets.
+
+        Raises:
+            IdentityUnknown: there is none of that number.
+            LastProof: it is the last.
+        """
+
+        def edit(before: KeyRecord) -> KeyRecord:
+            left = tuple(one for one in before.secrets if one.number != number)
+            if len(left) == len(before.secrets):
+                raise unknown("secret")
+            if not left:
+                raise LastProof("It is the key's last secret: disable or remove the key.")
+            return before.model_copy(update={"secrets": left})
+
+        await self._edit(caller, key_id, None, edit)
+
+    async def _edit(
+        self, caller: Caller, key_id: str, if_match: str | None, edit: Edit
+    ) -> KeyRecord:
+        """What it became, or was before it was removed."""
+        for _ in range(_TRIES):
+            await self._directory.refresh()
+            before = self._directory.snapshot.keys.get(key_id)
+            if before is None or not sees(caller, before.tenant):
+                raise unknown("key")
+            if before.declared_in == "file":
+                raise DeclaredInFile("The clients file declares this key; it is changed there.")
+            matches(before, if_match)
+            after = edit(before)
+            if after is not None:
+                again = {"revision": before.revision + 1, "changed_at": self._now()}
+                after = after.model_copy(update=again)
+            if await self._store.commit(Change(before, after)):
+                await self._directory.refresh_if_possible()
+                return after or before
+        raise _contended()
+
+    def _owner(self, caller: Caller, client_id: str) -> ClientRecord:
+        owner = self._directory.snapshot.clients.get(client_id)
+        if owner is None or not sees(caller, owner.tenant):
+            raise unknown("client")
+        return owner
+
+    def _check(self, record: KeyRecord, owner: ClientRecord) -> None:
+        if not record.scopes:
+            raise _wrong("scopes", "name at least one")
+        beyond = sorted(set(record.scopes) - owner.all_scopes)
+        if beyond:
+            raise _wrong("scopes", f"its client does not hold {', '.join(beyond)}")
+
+    def _kept(self, number: int, text: str) -> KeptSecret:
+        kept = self._directory.declared.pepper.hash(text)
+        return KeptSecret(number=number, hash=kept, created_at=self._now())
+
+
+def _expires_later(before: KeyRecord, after: KeyRecord) -> bool:
+    if before.expires_at is None:
+        return False
+    return after.expires_at is None or after.expires_at > before.expires_at
+
+
+def _wrong(field: str, why: str) -> InvalidInput:
+    return InvalidInput("The key cannot be so.", violations=[FieldViolation(field, why)])
+
+
+def _contended() -> ChangedMeanwhile:
+    return ChangedMeanwhile("Others change it at the same time; try again.", retry_after=1.0)
