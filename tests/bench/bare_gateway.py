@@ -20,9 +20,10 @@ from gateway.client_presence import ClientPresence
 from gateway.coalescer import Bounds
 from gateway.domain import Client
 from gateway.inference_client import InferenceClient
+from gateway.key_directory import load_keys
 from gateway.room import Room
 from gateway.settings import Settings
-from gateway.signing_keys import load_key_ring
+from gateway.signing_keys import KeyRing
 from gateway.token_issuer import ServiceToken, TokenIssuer
 from servicekit.grpc_client import open_channel
 
@@ -72,7 +73,7 @@ class BareGateway:
 async def serve(settings: Settings, port: int) -> None:
     """Serves until the process is stopped."""
     issuer = TokenIssuer(
-        load_key_ring(settings.signing_key_file),
+        KeyRing(load_keys(settings.signing_keys_dir)),
         issuer=settings.issuer,
         audience=settings.audience,
         lifetime=settings.token_lifetime,
