@@ -47,11 +47,17 @@ def check_problem(answer: httpx.Response, status: int, *told: str) -> dict[str, 
     return problem
 
 
+def signing_key(platform: Platform) -> ECKey:
+    """The gateway's own, which is the only one of a fresh platform."""
+    (file,) = (platform.home.identity / "signing-keys").glob("*.pem")
+    return ECKey.import_key(file.read_bytes())
+
+
 def signed(platform: Platform, key: ECKey | None = None, **changes: Any) -> str:
     """A token like the gateway's own, but for the changes."""
     genuine = platform.token()
     header, claims = (decode(part) for part in genuine.split(".")[:2])
-    secret = key or ECKey.import_key((platform.home.identity / "signing-key.pem").read_bytes())
+    secret = key or signing_key(platform)
     head = {**header, **changes.pop("header", {})}
     return jwt.encode(head, {**claims, **changes}, secret, algorithms=["ES256"])
 
@@ -68,8 +74,7 @@ def post(platform: Platform, token: str | None, **options: Any) -> httpx.Respons
 
 
 def test_genuine_token_is_taken(platform: Platform) -> None:
-    key = (platform.home.identity / "signing-key.pem").read_bytes()
-    with platform.client(signed(platform, ECKey.import_key(key))) as client:
+    with platform.client(signed(platform, signing_key(platform))) as client:
         assert client.get("/v1/models").status_code == 200
 
 

@@ -38,8 +38,9 @@ class Answers(http.server.BaseHTTPRequestHandler):
 def command(arguments: list[str]) -> None:
     options = dict(zip(arguments[1::2], arguments[2::2], strict=False))
     match arguments[0]:
-        case "create-signing-key":
-            Path(options["--output"]).write_text("key")
+        case "rotate-signing-key":
+            Path(options["--directory"]).mkdir()
+            Path(options["--directory"], "key.pem").write_text("key")
         case "create-client":
             Path(options["--clients-file"]).write_text("clients")
             Path(options["--pepper-file"]).write_text("pepper")

@@ -62,7 +62,7 @@ def test_ctrl_c_stops_the_gateway_first_and_leaves_nothing(platform: Platform) -
 def test_second_start_keeps_client_and_data_and_follows_the_port(platform: Platform) -> None:
     platform.start_ready()
     platform.stop()
-    made = (platform.home / "identity" / "signing-key.pem").stat().st_mtime_ns
+    made = (platform.home / "identity" / "signing-keys" / "key.pem").stat().st_mtime_ns
     with socket.socket() as other:
         other.bind(("127.0.0.1", 0))
         platform.port = other.getsockname()[1]
@@ -70,7 +70,7 @@ def test_second_start_keeps_client_and_data_and_follows_the_port(platform: Platf
 
     platform.start_ready()
 
-    assert (platform.home / "identity" / "signing-key.pem").stat().st_mtime_ns == made
+    assert (platform.home / "identity" / "signing-keys" / "key.pem").stat().st_mtime_ns == made
     client = json.loads((platform.home / "client.json").read_text())
     assert client["token_url"] == f"http://127.0.0.1:{platform.port}/oauth2/token"
     assert "setting up" not in platform.text

@@ -21,7 +21,7 @@
 - {name: WEIR_INFERENCE_TARGET, value: {{ include "weir.target" (dict "root" $root "part" "inference") | quote }}}
 - {name: WEIR_PREDICTION_LOG_TARGET, value: {{ include "weir.target" (dict "root" $root "part" "prediction-log") | quote }}}
 - {name: WEIR_DRIFT_TARGET, value: {{ include "weir.target" (dict "root" $root "part" "drift") | quote }}}
-- {name: WEIR_SIGNING_KEY_FILE, value: /etc/weir/identity/signing-key.pem}
+- {name: WEIR_SIGNING_KEYS_DIR, value: /etc/weir/identity}
 - {name: WEIR_PEPPER_FILE, value: /etc/weir/identity/pepper}
 - {name: WEIR_CLIENTS_FILE, value: /etc/weir/clients/clients.yaml}
 {{- else }}

@@ -80,10 +80,12 @@ def settings(
     tmp_path: Path, issuer: FakeIssuer, redis: Redis, redis_server: Store
 ) -> dict[str, Any]:
     """Settings' fields; a test may change them before it uses the gateway."""
-    (tmp_path / "key.pem").write_bytes(issuer.key.as_pem(private=True))
+    (tmp_path / "signing-keys").mkdir()
+    key = issuer.key.as_pem(private=True)
+    (tmp_path / "signing-keys" / "key.pem").write_bytes(key)
     (tmp_path / "pepper").write_text(PEPPER.hex())
     return {
-        "signing_key_file": tmp_path / "key.pem",
+        "signing_keys_dir": tmp_path / "signing-keys",
         "pepper_file": tmp_path / "pepper",
         "clients_file": tmp_path / "clients.yaml",
         "issuer": ISSUER,

@@ -17,7 +17,6 @@ from gateway.domain import QuotaPolicy
 from gateway.identity_snapshot import merged
 from gateway.identity_store import StoredIdentity
 from gateway.secret_hashes import Pepper, PepperInvalid, hash_secret, load_pepper
-from gateway.signing_keys import SigningKeyInvalid, load_key_ring
 
 DEFAULTS = (QuotaPolicy(60, 60), QuotaPolicy(1000, 3600))
 HASH = hash_secret(b"p" * 32, "s")
@@ -144,6 +143,7 @@ def test_client_without_quotas_gets_the_defaults(file: Path) -> None:
         ({"quotas": [{"limit": -1, "window_seconds": 60}]}, ["clients.0.quotas.0.limit"]),
         ({"quotas": [{"limit": 1, "window_seconds": 60}] * 2}, ["window_seconds"]),
         ({"client_id": "a{b}"}, ["clients.0.client_id"]),
+        ({"grant_types": ["password"]}, ["clients.0.grant_types", "no such grant type"]),
     ],
 )
 def test_wrong_entry_is_named_without_its_value(
@@ -189,46 +189,7 @@ def test_missing_pepper_is_refused(tmp_path: Path) -> None:
         load_pepper(tmp_path / "pepper")
 
 
-def test_signing_key_is_made_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    file = tmp_path / "key.pem"
-    assert main(["create-signing-key", "--output", str(file)]) == 0
-    assert load_key_ring(file).key_id == json.loads(capsys.readouterr().out)["key_id"]
-    assert mode(file) == 0o600
-    before = file.read_bytes()
-    assert main(["create-signing-key", "--output", str(file)]) == 1
-    assert file.read_bytes() == before
-
-
-@pytest.mark.parametrize(
-    "content",
-    [
-        "",
-        "nonsense",
-        "-----BEGIN PRIVATE KEY-----\nAAAA\n-----END PRIVATE KEY-----\n",
-    ],
-)
-def test_bad_signing_key_is_refused(tmp_path: Path, content: str) -> None:
-    (tmp_path / "key.pem").write_text(content)
-    with pytest.raises(SigningKeyInvalid, match=r"key\.pem"):
-        load_key_ring(tmp_path / "key.pem")
-
-
-def test_public_key_does_not_sign(tmp_path: Path) -> None:
-    file = tmp_path / "key.pem"
-    main(["create-signing-key", "--output", str(file)])
-    file.write_bytes(load_key_ring(file).key.as_pem(private=False))
-    with pytest.raises(SigningKeyInvalid, match="private"):
-        load_key_ring(file)
-
-
-def test_missing_signing_key_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(SigningKeyInvalid):
-        load_key_ring(tmp_path / "key.pem")
-
-
-@pytest.mark.parametrize(
-    "command", [[], ["serve"], ["create-client"], ["create-key"], ["create-signing-key"]]
-)
+@pytest.mark.parametrize("command", [[], ["serve"], ["create-client"], ["create-key"]])
 def test_help_is_there(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as caught:
         main([*command, "--help"])

@@ -19,7 +19,7 @@ from gateway.__main__ import main
 
 @pytest.fixture
 def environment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str, str]:
-    main(["create-signing-key", "--output", str(tmp_path / "key.pem")])
+    main(["rotate-signing-key", "--directory", str(tmp_path / "signing-keys")])
     files = ["--clients-file", str(tmp_path / "clients.yaml")]
     files += ["--pepper-file", str(tmp_path / "pepper")]
     who = ["--client-id", "shop", "--tenant", "acme", "--scope", "models:predict"]
@@ -29,7 +29,7 @@ def environment(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> dict[str,
     inherited = {k: v for k, v in os.environ.items() if not k.startswith("WEIR_")}
     return inherited | {
         "WEIR_HTTP_PORT": "0",
-        "WEIR_SIGNING_KEY_FILE": str(tmp_path / "key.pem"),
+        "WEIR_SIGNING_KEYS_DIR": str(tmp_path / "signing-keys"),
         "WEIR_CLIENTS_FILE": str(tmp_path / "clients.yaml"),
         "WEIR_PEPPER_FILE": str(tmp_path / "pepper"),
         "WEIR_QUOTA_REDIS_URL": f"unix://{tmp_path}/nobody.sock",
@@ -123,8 +123,8 @@ def test_address_in_use_is_one_line(environment: dict[str, str]) -> None:
 
 
 def test_missing_setting_is_one_line(environment: dict[str, str]) -> None:
-    del environment["WEIR_SIGNING_KEY_FILE"]
-    assert "signing_key_file" in failed_start(environment)["faults"]
+    del environment["WEIR_SIGNING_KEYS_DIR"]
+    assert "signing_keys_dir" in failed_start(environment)["faults"]
 
 
 def test_wrong_clients_file_is_one_line(environment: dict[str, str], tmp_path: Path) -> None:

@@ -7,14 +7,15 @@ from typing import Any
 import httpx
 import pytest
 from joserfc import jwt
+from joserfc.jwk import ECKey
 from redis.asyncio import Redis
 
 from gateway.assembly import Gateway
+from gateway.client_credentials import ASSERTION_TYPE, credentials_of
 from gateway.client_registry import ClientRegistry
 from gateway.domain import GATEWAY_CLIENT_ID, SCOPES, Client
 from gateway.secret_hashes import Pepper, hash_secret
-from gateway.signing_keys import KeyRing
-from gateway.token_endpoint import TokenEndpoint
+from gateway.signing_keys import KeyRing, SigningKey
 from gateway.token_issuer import ServiceToken, TokenIssuer
 from servicekit.access_tokens import AccessTokenVerifier
 from testkit.issuer import AUDIENCE, ISSUER, FakeIssuer
@@ -216,7 +217,6 @@ async def test_metadata_names_what_exists(http: httpx.AsyncClient) -> None:
     assert metadata["issuer"] == ISSUER
     assert metadata["token_endpoint"] == f"{ISSUER}/oauth2/token"
     assert metadata["jwks_uri"] == f"{ISSUER}/.well-known/jwks.json"
-    assert metadata["grant_types_supported"] == ["client_credentials"]
     assert set(metadata["scopes_supported"]) == set(SCOPES)
 
 
@@ -232,7 +232,7 @@ async def test_issued_and_refused_tokens_are_audited(
     assert (issued.client_id, issued.tenant) == ("client-1", "tenant-1")
     assert (refused.outcome, refused.reason) == (
         events_pb2.AUDIT_OUTCOME_REFUSED,
-        "invalid_client",
+        "client_unknown",
     )
     assert refused.client_id == "nobody"
     assert b"the-secret" not in repr(entries).encode()
@@ -240,7 +240,9 @@ async def test_issued_and_refused_tokens_are_audited(
 
 async def test_service_token_is_renewed_before_it_expires(issuer: FakeIssuer) -> None:
     now = 1000.0
-    tokens = TokenIssuer(KeyRing(issuer.key), issuer=ISSUER, audience=AUDIENCE, lifetime=600)
+    tokens = TokenIssuer(
+        KeyRing([SigningKey(issuer.key)]), issuer=ISSUER, audience=AUDIENCE, lifetime=600
+    )
     source = ServiceToken(tokens, clock=lambda: now)
     first = await source()
     now += 539
@@ -254,8 +256,18 @@ async def test_service_token_is_renewed_before_it_expires(issuer: FakeIssuer) ->
     assert principal.scopes == {*SCOPES, "delegate"}
 
 
-def test_endpoint_never_shows_a_secret(issuer: FakeIssuer) -> None:
-    tokens = TokenIssuer(KeyRing(issuer.key), issuer=ISSUER, audience=AUDIENCE, lifetime=600)
-    endpoint = TokenEndpoint(ClientRegistry([], Pepper(PEPPER)), tokens)
-    form = [*GRANT.items(), ("client_id", "x"), ("client_secret", "hunter2")]
-    assert "hunter2" not in repr(endpoint.answer(form, None))
+async def test_service_token_is_renewed_when_its_key_was_dropped(issuer: FakeIssuer) -> None:
+    keys = KeyRing([SigningKey(issuer.key)])
+    tokens = TokenIssuer(keys, issuer=ISSUER, audience=AUDIENCE, lifetime=600)
+    source = ServiceToken(tokens)
+    first = await source()
+    keys.replace([SigningKey(ECKey.generate_key("P-256"))])
+    assert await source() != first
+
+
+def test_credentials_never_show_a_secret() -> None:
+    secret = credentials_of({"client_id": "x", "client_secret": "hunter2"}, None)
+    assertion = credentials_of(
+        {"client_assertion": "hunter2", "client_assertion_type": ASSERTION_TYPE}, None
+    )
+    assert "hunter2" not in repr([secret, assertion])

@@ -39,7 +39,7 @@ class Identity:
     def __init__(self, home: Home) -> None:
         # A directory of their own: the gateway locks the directory of the clients file when it
         # edits that file, and the home is locked already.
-        self.signing_key = home.identity / "signing-key.pem"
+        self.signing_keys = home.identity / "signing-keys"
         self.clients = home.identity / "clients.yaml"
         self.pepper = home.identity / "pepper"
         self.log_keys = home.identity / "log-keys"
@@ -59,8 +59,7 @@ def ensure_identity(home: Home, address: str) -> Identity:
     """
     home.identity.mkdir(exist_ok=True, mode=0o700)
     identity = Identity(home)
-    if not identity.signing_key.exists():
-        _run("gateway", "create-signing-key", "--output", str(identity.signing_key))
+    _ensure_signing_keys(home, identity)
     if not identity.master_keys.exists():
         # The last that it makes: where that is missing, others may be.
         _run("prediction_log", "create-keys", "--directory", str(identity.log_keys))
@@ -76,6 +75,16 @@ def ensure_identity(home: Home, address: str) -> Identity:
         },
     )
     return identity
+
+
+def _ensure_signing_keys(home: Home, identity: Identity) -> None:
+    alone = home.identity / "signing-key.pem"
+    if alone.exists():
+        # Homes had one key and no rotation; as the only file there it goes on signing.
+        identity.signing_keys.mkdir(exist_ok=True, mode=0o700)
+        alone.rename(identity.signing_keys / alone.name)
+    if not any(identity.signing_keys.glob("*.pem")):
+        _run("gateway", "rotate-signing-key", "--directory", str(identity.signing_keys))
 
 
 def audit_public_key(home: Path) -> Path:

@@ -128,7 +128,7 @@ def service_parts(
             "WEIR_INFERENCE_TARGET": endpoints.inference,
             "WEIR_PREDICTION_LOG_TARGET": endpoints.prediction_log,
             "WEIR_DRIFT_TARGET": endpoints.drift,
-            "WEIR_SIGNING_KEY_FILE": str(identity.signing_key),
+            "WEIR_SIGNING_KEYS_DIR": str(identity.signing_keys),
             "WEIR_CLIENTS_FILE": str(identity.clients),
             "WEIR_PEPPER_FILE": str(identity.pepper),
         },

@@ -2,20 +2,20 @@
 
 import sys
 from collections.abc import Sequence
-from pathlib import Path
 
 import uvloop
 
+from gateway import signing_key_commands
 from gateway.assembly import assembled
 from gateway.bootstrap import BootstrapSecretInvalid
-from gateway.client_commands import complain, create_client_from, create_key_from, tell
+from gateway.client_commands import create_client_from, create_key_from
 from gateway.client_entries import ClientsFileInvalid
 from gateway.command_line import parser
 from gateway.http_server import AddressUnavailable, listen, load_certificate, serve
 from gateway.secret_hashes import PepperInvalid
 from gateway.server_certificate import CertificateInvalid
 from gateway.settings import Settings
-from gateway.signing_keys import SigningKeyInvalid, create_signing_key
+from gateway.signing_keys import SigningKeyInvalid
 from servicekit.lifecycle import run_until_stopped
 from servicekit.startup import run_service
 from servicekit.telemetry import configure_tracing
@@ -25,8 +25,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the process's exit status."""
     options = parser().parse_args(arguments)
     match options.command:
-        case "create-signing-key":
-            return _create_signing_key(options.output)
+        case signing_key_commands.ROTATE:
+            return signing_key_commands.run(options)
         case "create-client":
             return create_client_from(options)
         case "create-key":
@@ -48,15 +48,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
                 ),
                 loop_factory=uvloop.new_event_loop,
             )
-
-
-def _create_signing_key(output: Path) -> int:
-    try:
-        key_id = create_signing_key(output)
-    except OSError as error:
-        return complain(f"the key was not written: {error}")
-    tell({"key_id": key_id, "file": str(output)})
-    return 0
 
 
 async def _serve(settings: Settings) -> None:

@@ -25,6 +25,7 @@ from gateway.idempotency import Idempotency
 from gateway.idempotency_store import IdempotencyStore
 from gateway.identity_assembly import followed_identity
 from gateway.inference_client import InferenceClient
+from gateway.key_directory import followed_signing_keys
 from gateway.log_routes import log_routes
 from gateway.model_catalogue import ModelCatalogue
 from gateway.model_routes import model_routes
@@ -37,12 +38,12 @@ from gateway.privacy_client import PrivacyClient
 from gateway.privacy_routes import privacy_routes
 from gateway.quota_meter import QuotaMeter
 from gateway.redis_quota import RedisQuota
+from gateway.revocation_publisher import RevocationPublisher
 from gateway.room import Room
 from gateway.settings import Settings
-from gateway.signing_keys import load_key_ring
 from gateway.stats_client import StatsClient
 from gateway.stats_routes import stats_routes
-from gateway.token_endpoint import TokenEndpoint
+from gateway.token_assembly import authorization_server
 from gateway.token_issuer import ServiceToken, TokenIssuer
 from gateway.v2_client import V2Client
 from gateway.v2_inference import V2Inference
@@ -70,21 +71,20 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
     """The gateway, its connections open until the context ends; they connect when first used.
 
     Raises:
-        SigningKeyInvalid: the signing key cannot be used.
+        SigningKeyInvalid: the signing keys cannot be used.
         ClientsFileInvalid: the clients file cannot be used.
         PepperInvalid: the pepper cannot be used.
         BootstrapSecretInvalid: the bootstrap secret cannot be used.
     """
-    keys = load_key_ring(settings.signing_key_file)
-    issuer = TokenIssuer(
-        keys,
-        issuer=settings.issuer,
-        audience=settings.audience,
-        lifetime=settings.token_lifetime,
-    )
-    verifier = AccessTokenVerifier(keys, issuer=settings.issuer, audience=settings.audience)
-
     async with AsyncExitStack() as stack:
+        keys = await stack.enter_async_context(followed_signing_keys(settings.signing_keys_dir))
+        issuer = TokenIssuer(
+            keys,
+            issuer=settings.issuer,
+            audience=settings.audience,
+            lifetime=settings.token_lifetime,
+        )
+        verifier = AccessTokenVerifier(keys, issuer=settings.issuer, audience=settings.audience)
         events_redis = open_redis(
             settings.events_redis_url.get_secret_value(), timeout=settings.events_timeout
         )
@@ -123,6 +123,19 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
             shared_quota,
             replicas=settings.replicas,
             retry_interval=settings.quota_retry_interval,
+        )
+        server = authorization_server(
+            settings,
+            keys=keys,
+            issuer=issuer,
+            registry=identity.registry,
+            verifier_for=lambda audience: AccessTokenVerifier(
+                keys, issuer=settings.issuer, audience=audience
+            ),
+            events_redis=events_redis,
+            revoker=RevocationPublisher(
+                publisher, events_redis, stream=settings.revocations_stream
+            ),
         )
         inference = InferenceClient(
             inference_channel,
@@ -200,10 +213,8 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
                     max_body_bytes=settings.max_body_bytes,
                 ),
                 drift_routes(access, DriftClient(drift_channel)),
-                oauth_routes(
-                    TokenEndpoint(identity.registry, issuer), keys, audit, issuer=settings.issuer
-                ),
                 *admin_routes(access, identity, audit, settings),
+                oauth_routes(server, audit),
                 operations_routes(health),
                 docs_routes(),
             ],

@@ -3,6 +3,7 @@
 import argparse
 import json
 import sys
+from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 
 from pydantic import ValidationError
@@ -65,7 +66,7 @@ def create_key_from(options: argparse.Namespace) -> int:
     return 0
 
 
-def tell(answer: dict[str, str]) -> None:
+def tell(answer: Mapping[str, object]) -> None:
     """Prints an answer for programs to read."""
     sys.stdout.write(json.dumps(answer) + "\n")
 

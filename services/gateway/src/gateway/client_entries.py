@@ -15,7 +15,7 @@ from pydantic import (
 )
 
 from gateway.api_key_format import KEY_ID
-from gateway.domain import SCOPES, InputKeeping
+from gateway.domain import GRANT_TYPES, SCOPES, InputKeeping
 from gateway.public_keys import public_jwk
 from gateway.quota_entries import QuotaFields
 from gateway.roles import ROLES, scopes_of
@@ -38,10 +38,17 @@ def _known_role(role: str) -> str:
     return role
 
 
+def _known_grant_type(grant_type: str) -> str:
+    if grant_type not in GRANT_TYPES:
+        raise ValueError(f"no such grant type; known: {', '.join(sorted(GRANT_TYPES))}")
+    return grant_type
+
+
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,127}$")]
 Scope = Annotated[str, AfterValidator(_known_scope)]
 Role = Annotated[str, AfterValidator(_known_role)]
 PublicKey = Annotated[dict[str, Any], AfterValidator(public_jwk)]
+GrantType = Annotated[str, AfterValidator(_known_grant_type)]
 SecretHash = Annotated[str, Field(pattern=HASH_PATTERN)]
 
 
@@ -57,6 +64,7 @@ class ClientEntry(QuotaFields):
     tenant: Name
     secret_hashes: list[SecretHash] = Field(default=[])
     public_keys: list[PublicKey] = Field(default=[], max_length=8)
+    grant_types: list[GrantType] = sorted(GRANT_TYPES)
     scopes: list[Scope] = Field(default=[])
     roles: list[Role] = Field(default=[])
     disabled: bool = False

@@ -3,6 +3,7 @@
 import argparse
 from pathlib import Path
 
+from gateway import signing_key_commands
 from gateway.domain import SCOPES
 from gateway.roles import ROLES
 from gateway.settings import Settings
@@ -12,10 +13,10 @@ _INTRODUCTION = """\
 The public edge of Weir: identity, quotas and the REST surface.
 
 To try it out:
-  python -m gateway create-signing-key --output signing-key.pem
+  python -m gateway rotate-signing-key --directory signing-keys
   python -m gateway create-client --clients-file clients.yaml --pepper-file pepper \\
       --client-id demo --tenant acme --scope models:predict --scope models:read
-  WEIR_SIGNING_KEY_FILE=signing-key.pem WEIR_CLIENTS_FILE=clients.yaml \\
+  WEIR_SIGNING_KEYS_DIR=signing-keys WEIR_CLIENTS_FILE=clients.yaml \\
       WEIR_PEPPER_FILE=pepper python -m gateway
 """
 _CREATE_CLIENT = """\
@@ -52,22 +53,10 @@ def parser() -> argparse.ArgumentParser:
         epilog=describe_settings(Settings),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_create_signing_key(commands)
+    signing_key_commands.add_commands(commands)
     _add_create_client(commands)
     _add_create_key(commands)
     return top
-
-
-def _add_create_signing_key(
-    commands: "argparse._SubParsersAction[argparse.ArgumentParser]",
-) -> None:
-    command = commands.add_parser(
-        "create-signing-key",
-        help="make the key that signs access tokens",
-        description="Writes a new P-256 private key as PEM, readable by its owner alone. All "
-        "gateways of one install share it. An existing file is never overwritten.",
-    )
-    command.add_argument("--output", type=Path, required=True, metavar="FILE", help="where to")
 
 
 def _add_create_client(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:

@@ -40,6 +40,11 @@ SCOPES = {
 DELEGATE_SCOPE = "delegate"
 """Lets the gateway, and nobody else, say on whose behalf it calls."""
 
+CLIENT_CREDENTIALS = "client_credentials"
+TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105  # a grant's name
+GRANT_TYPES = frozenset({CLIENT_CREDENTIALS, TOKEN_EXCHANGE})
+"""Ways to an access token (RFC 6749, 4.4; RFC 8693)."""
+
 GATEWAY_CLIENT_ID = "weir-gateway"
 
 PLATFORM_TENANT = "weir"
@@ -160,6 +165,8 @@ class Client:
     """Whether it is refused everywhere, though it is still there."""
     key_id: str = ""
     """The API key that the caller used; empty for one that came with an access token."""
+    grant_types: frozenset[str] = GRANT_TYPES
+    """How it may get access tokens."""
     concurrency: tuple[ConcurrencyCap, ...] = ()
     """Every cap on its requests at the same time: its own, its key's and its tenant's."""
 

@@ -7,6 +7,7 @@ from typing import Any, Literal
 from pydantic import BaseModel, ConfigDict
 
 from gateway.client_entries import ClientEntry, KeyEntry
+from gateway.domain import GRANT_TYPES
 from gateway.quota_entries import QuotaFields
 from gateway.roles import ROLES, scopes_of
 
@@ -40,6 +41,7 @@ class ClientRecord(QuotaFields):
     name: str = ""
     secrets: tuple[KeptSecret, ...] = ()
     public_keys: tuple[dict[str, Any], ...] = ()
+    grant_types: tuple[str, ...] = tuple(sorted(GRANT_TYPES))
     scopes: tuple[str, ...] = ()
     roles: tuple[str, ...] = ()
     disabled: bool = False
@@ -104,6 +106,7 @@ def declared_client(entry: ClientEntry) -> ClientRecord:
         tenant=entry.tenant,
         secrets=_numbered(entry.secret_hashes),
         public_keys=tuple(entry.public_keys),
+        grant_types=tuple(entry.grant_types),
         scopes=tuple(entry.scopes),
         roles=tuple(entry.roles),
         quotas=entry.quotas,

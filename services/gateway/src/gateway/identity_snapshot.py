@@ -84,6 +84,7 @@ def _caller(record: ClientRecord, tenant: TenantEntry, defaults: tuple[QuotaPoli
         keeping=Keeping(tenant.input, tenant.retention_class),
         roles=record.roles,
         public_keys=record.public_keys,
+        grant_types=frozenset(record.grant_types),
         disabled=record.disabled,
     )
 

@@ -4,8 +4,9 @@ import json
 from pathlib import Path
 from typing import Any
 
+from cryptography.hazmat.primitives.asymmetric.rsa import RSAPublicKey
 from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, RSAKey
+from joserfc.jwk import ECKey, OKPKey, RSAKey
 
 _PRIVATE = frozenset({"d", "p", "q", "dp", "dq", "qi", "oth", "k"})
 _MEMBERS = ("kty", "crv", "x", "y", "n", "e", "kid", "alg", "use")
@@ -22,17 +23,19 @@ def public_jwk(key: dict[str, Any]) -> dict[str, Any]:
         raise ValueError("holds a private key; only its public part belongs here")
     match key.get("kty"), key.get("crv"):
         case "EC", "P-256":
-            kind: type[ECKey] | type[RSAKey] = ECKey
+            kind: type[ECKey] | type[OKPKey] | type[RSAKey] = ECKey
+        case "OKP", "Ed25519":
+            kind = OKPKey
         case "RSA", None:
             kind = RSAKey
         case _:
-            raise ValueError("must be an EC key on P-256 or an RSA key")
+            raise ValueError("must be an EC key on P-256, an Ed25519 or an RSA key")
     try:
         imported = kind.import_key(key)
         public = imported.public_key
     except (JoseError, ValueError, TypeError, KeyError) as error:
         raise ValueError("is no public JWK") from error
-    if isinstance(imported, RSAKey) and public.key_size < _MIN_RSA_BITS:
+    if isinstance(public, RSAPublicKey) and public.key_size < _MIN_RSA_BITS:
         raise ValueError(f"is an RSA key of less than {_MIN_RSA_BITS} bits")
     imported.ensure_kid()
     known = imported.as_dict(private=False)
@@ -58,9 +61,9 @@ def load_public_key(file: Path) -> dict[str, Any]:
 
 
 def _from_pem(text: str) -> dict[str, Any]:
-    for kind in (ECKey, RSAKey):
+    for kind in (ECKey, RSAKey, OKPKey):
         try:
             return dict(kind.import_key(text).as_dict(private=False))
         except (JoseError, ValueError, TypeError):
             continue
-    raise ValueError("is neither a JWK nor the PEM of an EC or RSA public key")
+    raise ValueError("is neither a JWK nor the PEM of a public key")

@@ -5,13 +5,13 @@ from pathlib import Path
 from pydantic import Field, SecretStr
 
 from gateway.edge_settings import HttpSettings
-from servicekit.settings import EnvironmentSettings, EventSettings, TelemetrySettings, TokenSettings
+from gateway.token_settings import TokenIssuingSettings
+from servicekit.settings import EnvironmentSettings, EventSettings, TelemetrySettings
 
 
-class IdentitySettings(TokenSettings):
-    """Clients and tokens."""
+class IdentitySettings(TokenIssuingSettings):
+    """Clients and the tokens that they get."""
 
-    signing_key_file: Path = Field(description="P-256 private key, PEM: signs access tokens.")
     clients_file: Path = Field(
         description="YAML file of clients, API keys and their hashed secrets; a change counts "
         "without a restart."
@@ -27,9 +27,6 @@ class IdentitySettings(TokenSettings):
     )
     revocations_stream: str = Field(
         default="weir:revocations", description="Stream that tells which tokens were revoked."
-    )
-    token_lifetime: int = Field(
-        default=600, ge=30, le=600, description="Seconds that an access token is good for."
     )
 
 

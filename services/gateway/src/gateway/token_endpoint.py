@@ -1,188 +1,205 @@
-"""The token endpoint's decisions: authlib's RFC 6749 core over the registry of clients.
+"""The token endpoint's decisions: authlib's RFC 6749 core, its grants filled with what is ours.
 
-Only what authlib does not do is here: reading the request, authenticating without telling which
-clients exist, and the scope of each client.
+authlib finds the grant and gives its errors their form. Who the client is has been proved before it
+is asked, because that may have to wait for Redis, and authlib does not wait.
 """
 
-import base64
-import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any
-from urllib.parse import unquote_plus
 
 from authlib.oauth2.rfc6749 import (
     AuthorizationServer,
-    ClientCredentialsGrant,
-    InvalidClientError,
-    InvalidRequestError,
-    InvalidScopeError,
-    OAuth2Error,
+    BaseGrant,
     OAuth2Request,
+    TokenEndpointMixin,
+    UnauthorizedClientError,
 )
 from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 
-from gateway.client_registry import ClientRegistry
-from gateway.domain import Client
+from gateway.client_authentication import ClientAuthentication
+from gateway.client_credentials import Parameters, claimed_client_id
+from gateway.domain import CLIENT_CREDENTIALS, TOKEN_EXCHANGE, Client
+from gateway.issued_tokens import IssuedTokens
+from gateway.oauth_answers import OAuthAnswer, OAuthRefused, refusal
 from gateway.token_issuer import TokenIssuer
+from gateway.token_targets import TokenTargets
+from servicekit.errors import Unavailable
+from servicekit.request_context import Principal
 
-_METHODS = ["client_secret_basic", "client_secret_post"]
-_NO_STORE = {"cache-control": "no-store", "pragma": "no-cache"}
-# authlib insists on https; TLS ends in front of the gateway, which sees plain HTTP.
+ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105  # a type's name
+# authlib insists on https; TLS may end in front of the gateway, which sees plain HTTP then.
 _ENDPOINT = "https://weir/oauth2/token"
 
 
-@dataclass(frozen=True, slots=True)
-class TokenAnswer:
-    """What goes back to the client (RFC 6749, 5.1 and 5.2)."""
-
-    status: int
-    body: Mapping[str, Any]
-    headers: Mapping[str, str] = field(default_factory=lambda: dict(_NO_STORE))
-    client: Client | None = None
-    """Who asked; None when that could not be proved."""
-    claimed_client_id: str = ""
-
-    @property
-    def error(self) -> str:
-        """The error code; empty when a token was issued."""
-        return str(self.body.get("error", ""))
-
-
 class TokenEndpoint:
-    """Answers token requests; works from memory alone and never waits."""
+    """Answers token requests; waits for nothing but a client assertion's single use."""
 
-    def __init__(self, registry: ClientRegistry, issuer: TokenIssuer) -> None:
-        self._server = _Server(registry, issuer)
+    def __init__(
+        self,
+        authentication: ClientAuthentication,
+        issuer: TokenIssuer,
+        targets: TokenTargets,
+        issued: IssuedTokens,
+    ) -> None:
+        self._authentication = authentication
+        self._issued = issued
+        self._own_audience = targets.audiences[0]
+        self._server = _Server(issuer, targets)
 
-    def answer(self, form: list[tuple[str, str]], authorization: str | None) -> TokenAnswer:
+    async def answer(
+        self, form: list[tuple[str, str]], authorization: str | None, address: str = ""
+    ) -> OAuthAnswer:
         """The answer to one request.
 
         Args:
             form: the body's parameters, in their order.
             authorization: the header of that name.
+            address: where the request comes from.
         """
-        # A parameter without a value counts as absent (RFC 6749, 3.2).
-        given = [(name, value) for name, value in form if value]
-        parameters = dict(given)
-        request = OAuth2Request("POST", _ENDPOINT, headers={"Authorization": authorization})
-        request.payload = BasicOAuth2Payload(parameters)
+        client: Client | None = None
+        claimed = claimed_client_id(dict(form), authorization)
         try:
-            if len(parameters) < len(given):
-                raise InvalidRequestError("A parameter is there twice.")
-            if "grant_type" not in parameters:
-                raise InvalidRequestError("The parameter grant_type is missing.")
-            if authorization and "client_secret" in parameters:
-                raise InvalidRequestError("The client authenticates in two ways at once.")
-            answer: TokenAnswer = self._server.create_token_response(request)
-        except OAuth2Error as error:
-            answer = self._server.handle_error_response(request, error)
-        return TokenAnswer(
-            answer.status,
-            answer.body,
-            answer.headers,
-            client=request.client.client if request.client else None,
-            claimed_client_id=_basic_credentials(authorization)[0]
-            or parameters.get("client_id", ""),
-        )
+            parameters = Parameters(form)
+            grant = parameters.required("grant_type")
+            client = await self._authentication.authenticate(
+                parameters.single, authorization, address
+            )
+            request = _Request(client, parameters)
+            if grant == TOKEN_EXCHANGE and grant in client.grant_types:
+                request.subject = await self._subject(parameters, client)
+            answer: OAuthAnswer = self._server.create_token_response(request)
+        except OAuthRefused as refused:
+            return refusal(refused, client=client, claimed_client_id=claimed)
+        return answer
+
+    async def _subject(self, parameters: Parameters, client: Client) -> Principal:
+        """What the token that is to be exchanged says (RFC 8693, 2.1).
+
+        Raises:
+            OAuthRefused: it is none of this client's, or good no more.
+        """
+        token = parameters.required("subject_token")
+        if parameters.required("subject_token_type") != ACCESS_TOKEN_TYPE:
+            raise OAuthRefused("invalid_request", f"subject_token_type must be {ACCESS_TOKEN_TYPE}")
+        if {"actor_token", "actor_token_type"} & parameters.single.keys():
+            raise OAuthRefused("invalid_request", "Nobody can act for somebody else here.")
+        wanted = parameters.single.get("requested_token_type", ACCESS_TOKEN_TYPE)
+        if wanted != ACCESS_TOKEN_TYPE:
+            raise OAuthRefused("invalid_request", "Access tokens alone are issued.")
+        try:
+            subject = await self._issued.find(token)
+        except Unavailable as error:
+            raise OAuthRefused(
+                "temporarily_unavailable", error.message, status=503, retry_after=error.retry_after
+            ) from error
+        owner = (client.client_id, client.tenant)
+        if (
+            subject is None
+            or (subject.client_id, subject.tenant) != owner
+            # One that was narrowed to somebody else's audience is not widened to ours.
+            or subject.claims.get("aud") != self._own_audience
+        ):
+            # RFC 8693, 2.2.2: whatever is wrong with the token, the request is invalid.
+            raise OAuthRefused(
+                "invalid_request", "The subject_token is none that this client may exchange."
+            )
+        return subject
 
 
-class _OAuthClient:
-    """A registered client as authlib's core wants to see it."""
+class _Request(OAuth2Request):  # type: ignore[misc]  # authlib comes without types
+    """A token request of a client that has proved to be one."""
 
-    def __init__(self, client: Client) -> None:
+    def __init__(self, client: Client, parameters: Parameters) -> None:
+        super().__init__("POST", _ENDPOINT)
+        self.payload = BasicOAuth2Payload(parameters.single)
         self.client = client
+        self.parameters = parameters
+        self.subject: Principal | None = None
 
-    def check_endpoint_auth_method(self, method: str, _: str) -> bool:
-        return method in _METHODS
+    def requested_scopes(self, allowed: frozenset[str]) -> list[str]:
+        """What it asks for, by default all that is allowed, in order.
 
-    def check_grant_type(self, grant_type: str) -> bool:
-        return bool(grant_type == ClientCredentialsGrant.GRANT_TYPE)
+        Raises:
+            OAuthRefused: it asks for more.
+        """
+        requested = frozenset((self.payload.scope or "").split())
+        if not requested <= allowed:
+            raise OAuthRefused("invalid_scope", "The client may not have a scope that it asks for.")
+        return sorted(requested or allowed)
 
 
-class _Grant(ClientCredentialsGrant):  # type: ignore[misc]  # authlib comes without types
-    TOKEN_ENDPOINT_AUTH_METHODS = _METHODS
+class _Grant(TokenEndpointMixin, BaseGrant):  # type: ignore[misc]  # authlib comes without types
+    """What both grants have in common."""
 
-    def validate_requested_scope(self) -> None:
-        requested = set((self.request.payload.scope or "").split())
-        if not requested <= self.request.client.client.scopes:
-            raise InvalidScopeError("The client may not have a scope that it asks for.")
+    def validate_token_request(self) -> None:
+        client: Client = self.request.client
+        if self.GRANT_TYPE not in client.grant_types:
+            raise UnauthorizedClientError("The client may not use this grant_type.")
+
+    def create_token_response(self) -> tuple[int, dict[str, Any], list[tuple[str, str]]]:
+        return 200, self.server.issue(self.request), self.TOKEN_RESPONSE_HEADER
+
+
+class _ClientCredentials(_Grant):
+    GRANT_TYPE = CLIENT_CREDENTIALS
+
+
+class _TokenExchange(_Grant):
+    """RFC 8693, for less: fewer scopes, another audience, never more and never longer."""
+
+    GRANT_TYPE = TOKEN_EXCHANGE
 
 
 class _Server(AuthorizationServer):  # type: ignore[misc]  # authlib comes without types
-    def __init__(self, registry: ClientRegistry, issuer: TokenIssuer) -> None:
+    def __init__(self, issuer: TokenIssuer, targets: TokenTargets) -> None:
         super().__init__()
-        self._registry = registry
         self._issuer = issuer
-        self.register_grant(_Grant)
-        self.register_token_generator("default", self._generate)
-        # authlib's own methods tell an unknown client from a wrong secret, in words and in time.
-        self.register_client_auth_method("client_secret_basic", self._by_basic)
-        self.register_client_auth_method("client_secret_post", self._by_form)
+        self._targets = targets
+        self.register_grant(_ClientCredentials)
+        self.register_grant(_TokenExchange)
 
-    def query_client(self, client_id: str) -> _OAuthClient | None:
-        client = self._registry.find(client_id)
-        return _OAuthClient(client) if client else None
-
-    def authenticate_client(
-        self, request: OAuth2Request, methods: list[str], endpoint: str = "token"
-    ) -> _OAuthClient:
-        try:
-            client: _OAuthClient = super().authenticate_client(request, methods, endpoint)
-        except InvalidClientError as error:
-            raise InvalidClientError("Client authentication failed.", status_code=401) from error
-        return client
-
-    def _by_basic(self, _: object, request: OAuth2Request) -> _OAuthClient | None:
-        return self._authenticate(*_basic_credentials(request.headers["Authorization"]))
-
-    def _by_form(self, _: object, request: OAuth2Request) -> _OAuthClient | None:
-        data = request.payload.data
-        return self._authenticate(data.get("client_id"), data.get("client_secret"))
-
-    def _authenticate(self, client_id: str | None, secret: str | None) -> _OAuthClient | None:
-        if not client_id or not secret:
-            return None
-        client = self._registry.authenticate(client_id, secret)
-        return _OAuthClient(client) if client else None
-
-    def _generate(self, client: _OAuthClient, scope: str | None, **_: object) -> dict[str, Any]:
-        scopes = sorted(set((scope or "").split()) or client.client.scopes)
-        subject = client.client
-        token = self._issuer.issue(subject.client_id, subject.tenant, scopes, subject.keeping)
-        return {
+    def issue(self, request: _Request) -> dict[str, Any]:
+        client, subject = request.client, request.subject
+        # What was taken from the client since the subject's token was issued is gone at once.
+        allowed = client.scopes & subject.scopes if subject else client.scopes
+        scopes = request.requested_scopes(allowed)
+        token = self._issuer.issue(
+            client.client_id,
+            client.tenant,
+            scopes,
+            client.keeping,
+            audience=self._targets.chosen(request.parameters),
+            not_after=subject.expires_at if subject else float("inf"),
+        )
+        request.token_id = token.token_id
+        body = {
             "access_token": token.value,
             "token_type": "Bearer",
             "expires_in": token.lifetime,
             "scope": " ".join(scopes),
         }
+        return body | {"issued_token_type": ACCESS_TOKEN_TYPE} if subject else body
 
-    def create_oauth2_request(self, request: OAuth2Request) -> OAuth2Request:
+    def create_token_response(self, request: _Request) -> OAuthAnswer:
+        status, body, _ = super().create_token_response(request)
+        if status >= 400:
+            error = OAuthRefused(body["error"], body.get("error_description", ""), status=status)
+            return refusal(error, client=request.client, claimed_client_id=request.client.client_id)
+        return OAuthAnswer(
+            status,
+            body,
+            client=request.client,
+            claimed_client_id=request.client.client_id,
+            target=request.token_id,
+        )
+
+    def create_oauth2_request(self, request: _Request) -> _Request:
         return request
-
-    def save_token(self, token: dict[str, Any], request: OAuth2Request) -> None:
-        """Nothing is kept: a token proves itself until it expires."""
 
     def send_signal(self, name: str, *args: object, **kwargs: object) -> None:
         """Nobody listens."""
 
     def handle_response(
         self, status: int, body: Mapping[str, Any], headers: list[tuple[str, str]]
-    ) -> TokenAnswer:
-        extra = dict(_NO_STORE)
-        if status == 401:
-            extra["www-authenticate"] = 'Basic realm="weir", charset="UTF-8"'
-        return TokenAnswer(status, body, extra)
-
-
-def _basic_credentials(authorization: str | None) -> tuple[str | None, str | None]:
-    """The id and secret of a Basic header, form-decoded (RFC 6749, 2.3.1); None where it is bad."""
-    scheme, _, encoded = (authorization or "").strip().partition(" ")
-    if scheme.lower() != "basic":
-        return None, None
-    try:
-        text = base64.b64decode(encoded.strip(), validate=True).decode("utf-8")
-    except (binascii.Error, ValueError):
-        return None, None
-    client_id, colon, secret = text.partition(":")
-    return (unquote_plus(client_id), unquote_plus(secret)) if colon else (None, None)
+    ) -> tuple[int, Mapping[str, Any], list[tuple[str, str]]]:
+        return status, body, headers
