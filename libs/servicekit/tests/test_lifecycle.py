@@ -4,7 +4,9 @@ import asyncio
 import os
 import signal
 
-from servicekit.lifecycle import run_until_stopped
+import structlog
+
+from servicekit.lifecycle import run_until_stopped, running_beside
 
 
 async def ask_to_stop() -> None:
@@ -43,3 +45,33 @@ async def test_work_may_clean_up_before_the_stop_is_complete() -> None:
     async with asyncio.timeout(10):
         await run_until_stopped(work(), ask_to_stop())
     assert cleaned_up.is_set()
+
+
+async def test_work_beside_runs_as_long_as_the_context_and_cleans_up() -> None:
+    started, cleaned_up = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        started.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            cleaned_up.set()
+
+    async with running_beside(work()):
+        await asyncio.wait_for(started.wait(), 10)
+        assert not cleaned_up.is_set()
+    assert cleaned_up.is_set()
+
+
+async def test_work_beside_that_ends_by_itself_is_told() -> None:
+    failed = asyncio.Event()
+
+    async def fail() -> None:
+        asyncio.get_running_loop().call_soon(failed.set)
+        raise ValueError("broken")
+
+    with structlog.testing.capture_logs() as logs:
+        async with running_beside(fail()):
+            await asyncio.wait_for(failed.wait(), 10)
+            await asyncio.sleep(0)
+    assert [entry["event"] for entry in logs] == ["background_work_ended"]
