@@ -11,6 +11,7 @@ from uuid import UUID
 
 import pytest
 import structlog
+import uvloop
 from opentelemetry import trace
 from pydantic import Field, SecretStr
 
@@ -161,18 +162,15 @@ def test_service_that_returns_has_succeeded(monkeypatch: pytest.MonkeyPatch) -> 
     assert run_service("svc", Settings, serve) == 0
 
 
-def test_service_runs_on_the_event_loop_that_is_chosen(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_service_runs_on_an_event_loop_written_in_c(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WEIR_PASSWORD", "long enough")
-    made: list[asyncio.AbstractEventLoop] = []
-
-    def make() -> asyncio.AbstractEventLoop:
-        made.append(asyncio.new_event_loop())
-        return made[-1]
+    loops: list[asyncio.AbstractEventLoop] = []
 
     async def serve(_: Settings) -> None:
-        assert [asyncio.get_running_loop()] == made
+        loops.append(asyncio.get_running_loop())
 
-    assert run_service("svc", Settings, serve, loop_factory=make) == 0
+    assert run_service("svc", Settings, serve) == 0
+    assert isinstance(loops[0], uvloop.Loop)
 
 
 def test_help_explains_every_setting() -> None:

@@ -3,8 +3,6 @@
 import sys
 from collections.abc import Sequence
 
-import uvloop
-
 from gateway import signing_key_commands
 from gateway.assembly import assembled
 from gateway.bootstrap import BootstrapSecretInvalid
@@ -46,7 +44,6 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     AddressUnavailable,
                     ValueError,
                 ),
-                loop_factory=uvloop.new_event_loop,
             )
 
 
