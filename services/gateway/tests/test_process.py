@@ -132,6 +132,16 @@ def test_wrong_clients_file_is_one_line(environment: dict[str, str], tmp_path: P
     assert "clients.0" in failed_start(environment)["reason"]
 
 
+def test_certificate_without_its_key_is_one_line(environment: dict[str, str]) -> None:
+    event = failed_start(environment | {"WEIR_TLS_CERTIFICATE_FILE": "/nowhere/tls.crt"})
+    assert "go together" in event["reason"]
+
+
+def test_proxy_that_is_no_address_is_one_line(environment: dict[str, str]) -> None:
+    event = failed_start(environment | {"WEIR_TRUSTED_PROXIES": "proxy.example"})
+    assert "proxy.example" in event["faults"]["trusted_proxies"]
+
+
 def test_wrong_redis_url_is_one_line(environment: dict[str, str]) -> None:
     event = failed_start(environment | {"WEIR_QUOTA_REDIS_URL": "http://user:hunter2@x"})
     assert "hunter2" not in str(event)

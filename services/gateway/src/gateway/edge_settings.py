@@ -3,8 +3,9 @@
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from gateway.forwarded_client import TrustedHops
 from gateway.http_connection import ConnectionLimits
 from servicekit.settings import TelemetrySettings
 
@@ -90,6 +91,12 @@ class HttpSettings(TelemetrySettings):
     shutdown_grace: float = Field(
         default=10.0, ge=0, description="Seconds that running requests get to finish at a stop."
     )
+
+    @field_validator("trusted_proxies")
+    @classmethod
+    def _check_proxies(cls, listed: str) -> str:
+        TrustedHops(listed)
+        return listed
 
     def connection_limits(self) -> ConnectionLimits:
         """The bounds of every connection."""
