@@ -139,6 +139,24 @@ async def test_nothing_readable_is_left_in_redis(predict: Call, redis: Redis) ->
     assert 86_000 < await redis.ttl(names[0]) <= 86_400
 
 
+async def test_client_is_made_once_and_its_secret_told_again_to_who_repeats(
+    administer: Call, redis: Redis
+) -> None:
+    body = {"name": "Shop", "roles": ["predictor"]}
+    first = await administer("POST", "/v1/clients", body, idempotency_key="make-shop")
+    again = await administer("POST", "/v1/clients", body, idempotency_key="make-shop")
+    assert (first.status_code, again.status_code) == (201, 201)
+    assert again.json() == first.json()
+    assert again.headers["cache-control"] == "no-store"
+    assert await redis.hlen("weir:identity:clients") == 1
+    (name,) = [name async for name in redis.scan_iter("weir:idempotency:*")]
+    assert first.json()["client_secret"].encode() not in await redis.get(name)
+    fallen = await administer(
+        "POST", "/v1/clients", body, scopes=["models:read"], idempotency_key="make-shop"
+    )
+    refused(fallen, 403, "SCOPE_MISSING")
+
+
 class TestTheStore:
     @pytest.fixture
     def store(self, redis: Redis) -> IdempotencyStore:

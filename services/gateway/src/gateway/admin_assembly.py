@@ -10,6 +10,8 @@ from gateway.bootstrap import Bootstrap, load_bootstrap_secret
 from gateway.bootstrap_routes import bootstrap_routes
 from gateway.client_admin import ClientAdmin
 from gateway.client_routes import client_routes
+from gateway.idempotency import Idempotency
+from gateway.idempotent_route import idempotent_route
 from gateway.identity_assembly import Identity
 from gateway.key_admin import KeyAdmin
 from gateway.key_routes import key_routes
@@ -17,7 +19,11 @@ from gateway.settings import Settings
 
 
 def admin_routes(
-    access: BearerAccess, identity: Identity, audit: AuditTrail, settings: Settings
+    access: BearerAccess,
+    identity: Identity,
+    audit: AuditTrail,
+    idempotency: Idempotency,
+    settings: Settings,
 ) -> list[APIRouter]:
     """The routes of those who decide who may.
 
@@ -30,11 +36,12 @@ def admin_routes(
         secret = load_bootstrap_secret(settings.bootstrap_secret_file)
         bootstrap = Bootstrap(secret, directory, store, now=_now)
     limit = settings.max_body_bytes
+    once = idempotent_route(idempotency, access, "admin")
     clients = ClientAdmin(directory, store, now=_now)
     keys = KeyAdmin(directory, store, now=_now)
     return [
-        client_routes(access, directory, clients, audit, max_body_bytes=limit),
-        key_routes(access, directory, keys, audit, max_body_bytes=limit),
+        client_routes(access, directory, clients, audit, once, max_body_bytes=limit),
+        key_routes(access, directory, keys, audit, once, max_body_bytes=limit),
         bootstrap_routes(bootstrap, audit),
     ]
 

@@ -32,7 +32,7 @@ _OF_CLIENTS = (401, 429, 503)
 """Where clients authenticate in the request itself."""
 _WITH_BODY = (408, 413, 415)
 _METHODS = frozenset({"get", "put", "post", "delete", "options", "head", "patch", "trace"})
-_ONCE = frozenset({"predict", "batch", "infer", "erasures", "clients", "keys"})
+_ONCE = frozenset({"predict", "batch", "infer", "erasures", "clients", "keys", "secrets"})
 """How the paths end that take an Idempotency-Key."""
 _TIMEOUT = {
     "name": "X-Request-Timeout",

@@ -213,7 +213,7 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
                     max_body_bytes=settings.max_body_bytes,
                 ),
                 drift_routes(access, DriftClient(drift_channel)),
-                *admin_routes(access, identity, audit, settings),
+                *admin_routes(access, identity, audit, idempotency, settings),
                 oauth_routes(server, audit),
                 operations_routes(health),
                 docs_routes(),

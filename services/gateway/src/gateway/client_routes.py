@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Header, Query, Request, Response, Security
+from fastapi.routing import APIRoute
 
 from gateway.access import BearerAccess, Caller
 from gateway.admin_answers import ManagedClient, ManagedClients, NewClient, NewSecret, client_fields
@@ -29,11 +30,12 @@ def client_routes(
     directory: IdentityDirectory,
     admin: ClientAdmin,
     audit: AuditTrail,
+    once: type[APIRoute],
     *,
     max_body_bytes: int,
 ) -> APIRouter:
     """The routes; each sees the caller's own tenant, or all of them for one of tenant `weir`."""
-    router = APIRouter(tags=["administration"])
+    router = APIRouter(tags=["administration"], route_class=once)
     may_administer: Caller = Security(access, scopes=["admin"])
 
     @router.get("/v1/clients", responses=reading(), summary="List clients by id")

@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from fastapi import APIRouter, Query, Request, Response, Security
+from fastapi.routing import APIRoute
 
 from gateway.access import BearerAccess, Caller
 from gateway.admin_answers import ManagedKey, ManagedKeys, NewKey, NewKeySecret, key_fields
@@ -25,11 +26,12 @@ def key_routes(
     directory: IdentityDirectory,
     admin: KeyAdmin,
     audit: AuditTrail,
+    once: type[APIRoute],
     *,
     max_body_bytes: int,
 ) -> APIRouter:
     """The routes; each sees the caller's own tenant, or all of them for one of tenant `weir`."""
-    router = APIRouter(tags=["administration"])
+    router = APIRouter(tags=["administration"], route_class=once)
     may_administer: Caller = Security(access, scopes=["admin"])
 
     async def answers(records: list[KeyRecord]) -> list[ManagedKey]:
