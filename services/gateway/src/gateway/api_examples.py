@@ -20,6 +20,7 @@ _OF_ERRORS: Mapping[int, tuple[str, str]] = {
     405: ("METHOD_NOT_ALLOWED", "Specified method is invalid for this resource"),
     408: ("BODY_TOO_SLOW", "The body did not come in time."),
     409: ("CONFLICT", "It contradicts what is there already."),
+    412: ("REVISION_OUTDATED", "It was changed since it had the ETag of If-Match."),
     413: ("BODY_TOO_LARGE", "The body is longer than 1048576 bytes."),
     415: ("CONTENT_TYPE_UNSUPPORTED", "The body must be application/json."),
     422: ("INVALID_INPUT", "The request has wrong fields."),
