@@ -1,5 +1,6 @@
 """Completes the API's description with what is true of every route: its errors and its examples."""
 
+import json
 from collections.abc import Iterator
 from http import HTTPStatus
 from typing import Any
@@ -78,8 +79,7 @@ def complete(document: dict[str, Any]) -> None:
         for parameter in operation.get("parameters", ()):
             if "example" not in parameter and "examples" not in parameter.get("schema", {}):
                 parameter["example"] = example_of(parameter.get("schema", {}), schemas)
-    for unused in ("HTTPValidationError", "ValidationError"):
-        schemas.pop(unused, None)
+    _drop_unused(document, schemas)
 
 
 def operations(document: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
@@ -100,6 +100,16 @@ def error_content(path: str, status: int) -> dict[str, Any]:
         return {"application/json": {"schema": _V2, "example": {"error": told(status)}}}
     phrase = HTTPStatus(status).phrase
     return {CONTENT_TYPE: {"schema": _PROBLEM, "example": problem_example(path, status, phrase)}}
+
+
+def _drop_unused(document: dict[str, Any], schemas: dict[str, Any]) -> None:
+    """Takes away what no route refers to: some routes are there only where a setting asks."""
+    unused = {"any"}
+    while unused:
+        text = json.dumps(document)
+        unused = {name for name in schemas if f'"#/components/schemas/{name}"' not in text}
+        for name in unused:
+            del schemas[name]
 
 
 def _add_errors(path: str, operation: dict[str, Any]) -> None:
