@@ -57,7 +57,7 @@ replay: python ## Send labelled texts through a platform and check the books: DA
 	@$(ENVIRONMENTS) sync dev
 	@.venv/bin/python tests/replay/replay.py $(DATA) $(ARGS)
 
-bench: python ## Measure this machine: BENCH=single_predictions, intake, log_queries (all three by default), profile, edge, tokens or scheduler
+bench: python ## Measure this machine: BENCH=single_predictions, intake, log_queries (all three by default), profile, edge, tokens, scheduler or quota
 	@$(ENVIRONMENTS) sync dev
 	@for bench in $(BENCH); do .venv/bin/python tests/bench/$$bench.py $(ARGS) || exit 1; done
 
@@ -74,10 +74,12 @@ fuzz-api: python ## Send every route a thousand requests made from its descripti
 	@$(ENVIRONMENTS) sync dev
 	@WEIR_TEST_API_EXAMPLES=500 .venv/bin/python -m pytest -q -c pyproject.toml tests/security/test_api_as_described.py
 
-chaos: python ## Kill processes at random and take PostgreSQL away under traffic, compare the books
+chaos: python ## Kill processes at random, take PostgreSQL and the quota Redis away under traffic, compare the books
 	@$(ENVIRONMENTS) sync dev
 	@PYTHONPATH=tests .venv/bin/python -m chaos.ledger $(ARGS)
 	@PYTHONPATH=tests .venv/bin/python -m chaos.outage
+	@WEIR_TEST_QUOTA_STOPPED_SECONDS=60 .venv/bin/python -m pytest -q -c pyproject.toml \
+		tests/chaos/test_quota_redis_stopped.py
 
 fmt: python ## Format and mend what can be mended
 	@$(ENVIRONMENTS) sync dev

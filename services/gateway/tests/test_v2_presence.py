@@ -8,6 +8,7 @@ import pytest
 from gateway.access import Caller
 from gateway.client_presence import ClientPresence
 from gateway.domain import ClientGone
+from gateway.model_catalogue import ModelCatalogue
 from gateway.quota_meter import QuotaMeter
 from gateway.v2_inference import V2Inference
 from gateway.v2_request import read_infer
@@ -30,8 +31,21 @@ class SlowModels:
 
 
 class FreeMeter:
-    async def charge(self, client: Any, cost: int) -> object:
+    def __init__(self) -> None:
+        self.released = 0
+
+    def counts_tokens(self, client: Any) -> bool:
+        return False
+
+    async def charge(self, client: Any, items: int, tokens: int) -> object:
         return object()
+
+    def release(self, charge: object) -> None:
+        self.released += 1
+
+
+def inference_of(models: SlowModels, meter: FreeMeter) -> V2Inference:
+    return V2Inference(models, cast("QuotaMeter", meter), cast("ModelCatalogue", None))
 
 
 async def test_call_is_given_up_when_its_client_goes_away() -> None:
@@ -41,18 +55,21 @@ async def test_call_is_given_up_when_its_client_goes_away() -> None:
         await models.asked.wait()
         return {"type": "http.disconnect"}
 
-    inference = V2Inference(models, cast("QuotaMeter", FreeMeter()))
+    meter = FreeMeter()
+    inference = inference_of(models, meter)
     caller = Caller(cast("Any", None), frozenset())
     with pytest.raises(ClientGone):
         await inference.infer(
             caller, read_infer("sentiment", "", BODY, None), ClientPresence(receive)
         )
     assert models.cancelled
+    assert meter.released == 1
 
 
 async def test_request_that_is_cancelled_takes_its_call_along() -> None:
     models = SlowModels()
-    inference = V2Inference(models, cast("QuotaMeter", FreeMeter()))
+    meter = FreeMeter()
+    inference = inference_of(models, meter)
     caller = Caller(cast("Any", None), frozenset())
     call = read_infer("sentiment", "", BODY, None)
     request = asyncio.create_task(inference.infer(caller, call, ClientPresence()))
@@ -61,3 +78,4 @@ async def test_request_that_is_cancelled_takes_its_call_along() -> None:
     with pytest.raises(asyncio.CancelledError):
         await request
     assert models.cancelled
+    assert meter.released == 1

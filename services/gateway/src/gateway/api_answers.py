@@ -111,3 +111,8 @@ class Problem(BaseModel):
     request_id: str
     trace_id: str
     errors: list[FieldFault] = Field(default=[], description="The fields that are wrong.")
+    violated_policies: list[str] = Field(
+        default=[],
+        alias="violated-policies",
+        description="The quotas that the request does not fit, as RateLimit-Policy names them.",
+    )

@@ -118,12 +118,16 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
             settings.quota_redis_url.get_secret_value(), timeout=settings.quota_timeout
         )
         stack.push_async_callback(quota_redis.aclose)
-        shared_quota = RedisQuota(quota_redis)
+        shared_quota = RedisQuota(
+            quota_redis, timeout=settings.quota_timeout, lease=settings.quota_lease
+        )
         meter = QuotaMeter(
             shared_quota,
             replicas=settings.replicas,
             retry_interval=settings.quota_retry_interval,
+            lease=settings.quota_lease,
         )
+        stack.push_async_callback(meter.aclose)
         server = authorization_server(
             settings,
             keys=keys,
@@ -186,7 +190,7 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
                 v2_health_routes(health),
                 v2_infer_routes(
                     access,
-                    V2Inference(v2, meter),
+                    V2Inference(v2, meter, catalogue),
                     idempotency,
                     max_body_bytes=settings.max_body_bytes,
                 ),

@@ -1,6 +1,6 @@
 """Who asks, how much they may ask for, and what the gateway can answer with when it must refuse."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
@@ -68,7 +68,7 @@ class CostUnit(StrEnum):
     ITEMS = "items"
     """Texts, rows; anything else that has a quota costs 1."""
     TOKENS = "tokens"
-    """What the model is given, special tokens and those that pad included."""
+    """What the model is given of a text: after it was cut, special tokens included."""
 
 
 class WhenAway(StrEnum):
@@ -175,10 +175,12 @@ class Client:
 class PolicyState:
     """One policy after a decision."""
 
-    policy: QuotaPolicy
+    policy: QuotaPolicy | ConcurrencyCap
     remaining: int
+    """Below 0 where more was admitted than may be: what was counted elsewhere came in later."""
     changes_in: float
-    """Seconds for which no more than `remaining` is left; 0 when nothing is used up."""
+    """Seconds for which no more than `remaining` is left; 0 when nothing is used up, and of a
+    cap, which knows no time."""
 
 
 class MalformedBody(InvalidInput):
@@ -296,18 +298,29 @@ class ScopeMissing(PermissionDenied):
 
 
 class QuotaExceeded(Exhausted):
-    """The client has used up a quota; `states` tells each policy's standing."""
+    """The client has used up a quota, or has too many requests under way.
+
+    `states` tells the standing of each policy, `violated` those that the request does not fit.
+    """
 
     reason = "QUOTA_EXCEEDED"
 
-    def __init__(self, policy: QuotaPolicy, states: tuple[PolicyState, ...], wait: float) -> None:
-        super().__init__(
-            f"The quota of {policy.limit} predictions a {policy.name} is used up."
-            if policy.window in _WINDOW_NAMES
-            else f"The quota of {policy.limit} predictions in {policy.window} s is used up.",
-            retry_after=wait,
-        )
-        self.policy = policy
+    def __init__(
+        self,
+        violated: "tuple[QuotaPolicy | ConcurrencyCap, ...]",
+        states: tuple[PolicyState, ...],
+        wait: float,
+    ) -> None:
+        phrases = ", ".join(policy.phrase for policy in violated)
+        if all(isinstance(policy, ConcurrencyCap) for policy in violated):
+            super().__init__(
+                f"No more than {phrases} are allowed.",
+                reason="CONCURRENCY_EXCEEDED",
+                retry_after=wait,
+            )
+        else:
+            super().__init__(f"The quota of {phrases} is used up.", retry_after=wait)
+        self.violated = violated
         self.states = states
 
 
@@ -318,9 +331,18 @@ class CostOverQuota(InvalidInput):
 
 
 class QuotaUnavailable(Unavailable):
-    """The quota store is away, and this replica's share is smaller than what is asked for."""
+    """The quota store is away; `violated` tells what this request does not fit until it is back.
+
+    This replica's share is smaller than what is asked for, or a policy lets nothing pass then.
+    """
 
     reason = "QUOTA_UNAVAILABLE"
+
+    def __init__(
+        self, message: str, violated: "Sequence[QuotaPolicy | ConcurrencyCap]", retry_after: float
+    ) -> None:
+        super().__init__(message, retry_after=max(1.0, retry_after))
+        self.violated = tuple(violated)
 
 
 class GatewayFull(Unavailable):

@@ -1,7 +1,7 @@
 """GET /v1/predictions/export."""
 
 import time
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Annotated, Any, Literal
 from uuid import UUID
@@ -106,8 +106,10 @@ def export_routes(
                 # With the first piece everything that can be refused is known.
                 with fields_as_parameters():
                     first = await anext(pieces, b"")
-            except ServiceError:
-                await meter.refund(charge)
+            except BaseException as error:
+                if isinstance(error, ServiceError):
+                    meter.refund(charge)
+                meter.release(charge)
                 raise
         except ServiceError as error:
             reason = error.code
@@ -125,7 +127,13 @@ def export_routes(
             "content-disposition": f'attachment; filename="predictions.{file_format}"',
             "cache-control": "no-store",
         }
-        return _File(first, pieces, headers=headers, media_type=_MEDIA_TYPES[file_format])
+        return _File(
+            first,
+            pieces,
+            when_ended=lambda: meter.release(charge),
+            headers=headers,
+            media_type=_MEDIA_TYPES[file_format],
+        )
 
     return router
 
@@ -133,13 +141,24 @@ def export_routes(
 class _File(StreamingResponse):
     """Sends pieces as the client takes them; ends the export when the client goes away."""
 
-    def __init__(self, first: bytes, pieces: AsyncGenerator[bytes, None], **options: Any) -> None:
+    def __init__(
+        self,
+        first: bytes,
+        pieces: AsyncGenerator[bytes, None],
+        *,
+        when_ended: Callable[[], None],
+        **options: Any,
+    ) -> None:
         self._pieces = pieces
+        self._when_ended = when_ended
         super().__init__(_unbroken(first, pieces), **options)
 
     async def stream_response(self, send: Send) -> None:
-        async with aclosing(self._pieces):
-            await super().stream_response(send)
+        try:
+            async with aclosing(self._pieces):
+                await super().stream_response(send)
+        finally:
+            self._when_ended()
 
 
 async def _unbroken(

@@ -76,6 +76,8 @@ class Prediction:
     probabilities: dict[str, float]
     inference_ms: float
     unlogged: bool
+    input_tokens: int = 0
+    """That the model was given; 0 where it takes no text."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -255,6 +257,7 @@ def _prediction(message: pb.Prediction) -> Prediction:
         probabilities={entry.label: entry.probability for entry in message.probabilities},
         inference_ms=message.inference_ms,
         unlogged=message.unlogged,
+        input_tokens=message.input_tokens,
     )
 
 

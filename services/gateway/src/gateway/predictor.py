@@ -10,6 +10,7 @@ from gateway.inference_client import InferenceClient, Prediction
 from gateway.model_catalogue import ModelCatalogue
 from gateway.quota_meter import QuotaMeter
 from gateway.text_rules import check_texts
+from gateway.token_bound import most_tokens
 from servicekit.errors import InvalidInput, NotFound, Unavailable
 
 
@@ -55,7 +56,10 @@ class Predictor:
         check_texts(texts, fields, known.max_characters)
         # Refused before anything is paid for: what comes in a flood must cost next to nothing.
         self._inference.check_room(caller.tenant, len(texts))
-        charge = await self._meter.charge(caller.client, len(texts))
+        tokens = 0
+        if self._meter.counts_tokens(caller.client):
+            tokens = most_tokens(texts, known.max_tokens)
+        charge = await self._meter.charge(caller.client, len(texts), tokens)
         try:
             predictions = await self._inference.predict(
                 model,
@@ -66,6 +70,11 @@ class Predictor:
                 presence=presence,
             )
         except (Unavailable, InvalidInput, NotFound, DeadlineBeforeSending, ClientGoneUnserved):
-            await self._meter.refund(charge)
+            self._meter.refund(charge)
             raise
+        finally:
+            self._meter.release(charge)
+        # One that is not told stays charged at its most.
+        if tokens and all(each.input_tokens for each in predictions):
+            self._meter.settle(charge, sum(each.input_tokens for each in predictions))
         return Answered(predictions, charge.states)

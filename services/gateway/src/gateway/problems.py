@@ -18,6 +18,7 @@ from gateway.domain import (
     CredentialsAmbiguous,
     MalformedBody,
     QuotaExceeded,
+    QuotaUnavailable,
     RevisionOutdated,
     ScopeMissing,
     TimeoutMalformed,
@@ -25,7 +26,7 @@ from gateway.domain import (
     UnsupportedBody,
     UpstreamFailed,
 )
-from gateway.rate_limit_headers import rate_limit_headers
+from gateway.rate_limit_headers import EXCEEDED, REDUCED_CAPACITY, rate_limit_headers
 from servicekit import request_context
 from servicekit.errors import (
     Conflict,
@@ -83,11 +84,15 @@ def problem(
     *,
     errors: tuple[FieldViolation, ...] = (),
     headers: Mapping[str, str] | None = None,
+    members: Mapping[str, Any] | None = None,
 ) -> Response:
     """A problem as a response, or where another standard rules, that one's error.
 
     The `type` is about:blank, so the title is the status's own phrase; `code` tells problems of
     one status apart.
+
+    Args:
+        members: of a problem type of its own, its `type` and `title` among them.
     """
     if instance.startswith("/oauth2/"):
         return _oauth_error(status, detail, headers)
@@ -103,6 +108,8 @@ def problem(
         "request_id": request_context.request_id.get(),
         "trace_id": current_trace_id(),
     }
+    if members:
+        body |= members
     if errors:
         body["errors"] = [
             {"field": violation.field, "message": violation.description} for violation in errors
@@ -147,6 +154,7 @@ def of_error(instance: str, error: ServiceError) -> Response:
         error.message,
         errors=error.violations,
         headers=_headers(error),
+        members=_members(error),
     )
 
 
@@ -189,12 +197,23 @@ def _path(parts: tuple[str | int, ...]) -> str:
     return path.removeprefix(".")
 
 
+def _members(error: ServiceError) -> dict[str, Any] | None:
+    if not isinstance(error, QuotaExceeded | QuotaUnavailable):
+        return None
+    kind, title = EXCEEDED if isinstance(error, QuotaExceeded) else REDUCED_CAPACITY
+    return {
+        "type": kind,
+        "title": title,
+        "violated-policies": [policy.name for policy in error.violated],
+    }
+
+
 def _headers(error: ServiceError) -> dict[str, str]:
     headers: dict[str, str] = {}
     if error.retry_after is not None:
         headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
     if isinstance(error, QuotaExceeded):
-        headers |= rate_limit_headers(error.states)
+        headers |= rate_limit_headers(error.states, error.violated)
     elif isinstance(error, TokenMissing):
         # RFC 6750, 3.1: a request without credentials gets no error code.
         headers["www-authenticate"] = 'Bearer realm="weir"'

@@ -1,119 +1,39 @@
 """The same decision inside Redis, so that all gateways count together.
 
-One call checks every policy of a request and charges all of them or none, and does so for every
-request that waits for it. The time is Redis's own: gateways whose clocks differ still see one
-window. Needs nothing beyond Redis 6.2.
+One call checks every policy and cap of a request and charges all of them or none, and does so for
+every request that waits for it. The time is Redis's own: gateways whose clocks differ still see one
+window. What is given back travels with the next call, or soon by itself; nobody waits for it.
 """
 
 import asyncio
-import hashlib
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from redis.asyncio import Redis
-from redis.exceptions import NoScriptError, RedisError
+from redis.exceptions import RedisError
 
-from gateway.domain import PolicyState, QuotaPolicy
-from gateway.sliding_window import BUCKETS, Decision
+from gateway.domain import CostUnit, PolicyState
+from gateway.local_quota import Admitted
+from gateway.quota_account import Account, Cost, Decision
+from gateway.quota_scripts import GIVE_BACK, RECORD, RENEW, SPEND
+from gateway.redis_scripts import ScriptCall, ScriptRunner
 
-# ARGV: the time in ms or '' for Redis's own, then limit and window (s) for each key, then the cost
-# of each request, in their order.
-_SPEND = f"""
-local now = tonumber(ARGV[1])
-if not now then
-  local time = redis.call('TIME')
-  now = time[1] * 1000 + math.floor(time[2] / 1000)
-end
-local policies = {{}}
-for i, key in ipairs(KEYS) do
-  local limit, window = tonumber(ARGV[2 * i]), ARGV[2 * i + 1] * 1000
-  local current = math.floor(now * {BUCKETS} / window)
-  local spent, order, total = {{}}, {{}}, 0
-  local stored = redis.call('HGETALL', key)
-  for j = 1, #stored, 2 do
-    local bucket, count = tonumber(stored[j]), tonumber(stored[j + 1])
-    if bucket < current - {BUCKETS} or count <= 0 then
-      redis.call('HDEL', key, stored[j])
-    else
-      spent[bucket] = count
-      order[#order + 1] = bucket
-      total = total + count
-    end
-  end
-  table.sort(order)
-  policies[i] = {{limit, window, current, total, spent, order, 0}}
-end
-local answer = {{}}
-for a = 2 * #KEYS + 2, #ARGV do
-  local cost = tonumber(ARGV[a])
-  local longest, refused_by = 0, 0
-  for i, policy in ipairs(policies) do
-    local limit, window, _, total, spent, order = unpack(policy)
-    local excess, wait = total + cost - limit, 0
-    for _, bucket in ipairs(order) do
-      if excess <= 0 then break end
-      excess = excess - spent[bucket]
-      wait = math.ceil((bucket + {BUCKETS + 1}) * window / {BUCKETS}) - now
-    end
-    if wait > longest then longest, refused_by = wait, i end
-  end
-  answer[#answer + 1] = longest
-  answer[#answer + 1] = refused_by
-  for _, policy in ipairs(policies) do
-    local limit, window, current, _, spent, order = unpack(policy)
-    if longest == 0 then
-      if not spent[current] then
-        spent[current] = 0
-        order[#order + 1] = current
-        table.sort(order)
-      end
-      spent[current] = spent[current] + cost
-      policy[4] = policy[4] + cost
-      policy[7] = policy[7] + cost
-    end
-    local changes = 0
-    if policy[4] > 0 then
-      changes = math.ceil((order[1] + {BUCKETS + 1}) * window / {BUCKETS}) - now
-    end
-    answer[#answer + 1] = limit - policy[4]
-    answer[#answer + 1] = changes
-    answer[#answer + 1] = current
-  end
-end
-for i, key in ipairs(KEYS) do
-  local _, window, current, _, _, _, charged = unpack(policies[i])
-  if charged > 0 then
-    redis.call('HINCRBY', key, string.format('%.0f', current), charged)
-    redis.call('PEXPIRE', key, math.ceil(window * {BUCKETS + 2} / {BUCKETS}))
-  end
-end
-return answer
-"""
-
-# Redis's own name for a script; nothing depends on its strength.
-_SPEND_HASH = hashlib.sha1(_SPEND.encode(), usedforsecurity=False).hexdigest()
-
-# ARGV: the cost, then the bucket of each key.
-_REFUND = """
-local cost = tonumber(ARGV[1])
-for i, key in ipairs(KEYS) do
-  local spent = tonumber(redis.call('HGET', key, ARGV[i + 1]) or '0')
-  if spent >= cost then
-    redis.call('HINCRBY', key, ARGV[i + 1], -cost)
-  end
-end
-"""
+_UNITS = {CostUnit.ITEMS: 1, CostUnit.TOKENS: 2}
+_SETTLE_AFTER = 0.005
+"""Seconds that what is given back waits for a call to travel with."""
+_MOST_TO_SETTLE = 10_000
+"""Counters and leases; beyond, what is given back is lost: counts leave with their window, and
+leases expire."""
+_RECORDED_TOGETHER = 256
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Request:
-    cost: int
+    cost: Cost
+    lease: str
     decided: "asyncio.Future[Decision]"
-
-
-_Account = tuple[str, tuple[QuotaPolicy, ...]]
-"""A key and its policies."""
 
 
 class RedisQuota:
@@ -123,122 +43,264 @@ class RedisQuota:
     order in which they came.
 
     Args:
+        timeout: longest that a call may take, seconds.
+        lease: seconds after which a place under a cap comes back unless it is renewed.
         clock: milliseconds; None takes Redis's clock, which is what serves.
+        on_failure: hears of calls that failed while nobody waited for them.
     """
 
-    def __init__(self, redis: Redis, *, clock: Callable[[], int] | None = None) -> None:
-        self._redis = redis
+    def __init__(
+        self,
+        redis: Redis,
+        *,
+        timeout: float = 5.0,
+        lease: float = 30.0,
+        clock: Callable[[], int] | None = None,
+        on_failure: Callable[[Exception], None] = lambda _: None,
+    ) -> None:
+        scripts = (SPEND, GIVE_BACK, RECORD, RENEW)
+        self._runner = ScriptRunner(redis, scripts, timeout=timeout)
+        self._lease = int(lease * 1000)
         self._clock = clock
-        # redis-py sends the hash and falls back to the text when Redis does not know it.
-        self._refund = redis.register_script(_REFUND)
-        self._waiting: dict[_Account, list[_Request]] = {}
+        self.on_failure = on_failure
+        self._fixed: dict[Account, tuple[str | int, ...]] = {}
+        self._waiting: dict[Account, list[_Request]] = {}
+        self._given_back: dict[str, Counter[tuple[str, int, int]]] = {}
+        self._released: dict[str, list[str]] = {}
+        self._first: list[ScriptCall] = []
+        self._due: asyncio.TimerHandle | None = None
         self._sending: asyncio.Task[None] | None = None
 
-    async def spend(self, key: str, policies: Sequence[QuotaPolicy], cost: int) -> Decision:
-        """Charges the cost to every policy of the key, or to none.
+    async def spend(self, account: Account, cost: Cost, lease: str = "") -> Decision:
+        """Charges the cost to every policy of the account, or to none; takes a place of each cap.
+
+        Args:
+            lease: names the places.
 
         Raises:
-            RedisError: Redis did not answer in time; the cost may be charged all the same.
+            RedisError, OSError: Redis did not answer in time; the cost may be charged all the same.
         """
-        request = _Request(cost, asyncio.get_running_loop().create_future())
-        self._waiting.setdefault((key, tuple(policies)), []).append(request)
-        if self._sending is None:
-            self._sending = asyncio.create_task(self._send())
+        request = _Request(cost, lease, asyncio.get_running_loop().create_future())
+        self._waiting.setdefault(account, []).append(request)
+        self._start()
         return await request.decided
 
-    async def _send(self) -> None:
-        """Sends what waits until nothing does; when Redis fails, whoever waits by then hears it."""
-        try:
-            while self._waiting:
-                accounts, self._waiting = self._waiting, {}
-                try:
-                    answers = await self._spend(accounts)
-                except (RedisError, OSError) as error:
-                    _fail(accounts, error)
-                    # They waited for the same silence, and would wait as long again.
-                    waiting, self._waiting = self._waiting, {}
-                    _fail(waiting, error)
-                    continue
-                for ((_, policies), requests), answer in zip(
-                    accounts.items(), answers, strict=True
-                ):
-                    _tell(policies, requests, answer)
-        finally:
-            self._sending = None
+    def give_back(self, account: Account, receipt: Sequence[int], cost: Cost) -> None:
+        """Gives back what `spend` charged, soon; tried once."""
+        found = self._given_back.setdefault(account.tenant, Counter())
+        for key, policy, bucket in zip(account.policy_keys, account.policies, receipt, strict=True):
+            amount = cost.of(policy)
+            if amount and len(found) < _MOST_TO_SETTLE:
+                found[key, policy.window * 1000, bucket] += amount
+        self._settle_soon()
 
-    async def _spend(self, accounts: Mapping[_Account, Sequence[_Request]]) -> list[Any]:
-        """One answer of the script per account."""
-        now: int | str = self._clock() if self._clock else ""
-        calls: list[tuple[int, list[str]]] = []
-        for (key, policies), requests in accounts.items():
-            keys = _keys(key, policies)
-            bounds = [bound for policy in policies for bound in (policy.limit, policy.window)]
-            costs = [request.cost for request in requests]
-            calls.append((len(keys), [*keys, *map(str, (now, *bounds, *costs))]))
-        try:
-            return await self._execute(calls)
-        except NoScriptError:
-            # All of them name the one script, so nothing was charged.
-            await self._redis.script_load(_SPEND)
-            return await self._execute(calls)
+    def release(self, account: Account, lease: str) -> None:
+        """Gives back the places that `spend` took, soon; tried once."""
+        for key in account.cap_keys:
+            leases = self._released.setdefault(key, [])
+            if len(leases) < _MOST_TO_SETTLE:
+                leases.append(lease)
+        self._settle_soon()
 
-    async def _execute(self, calls: Sequence[tuple[int, list[str]]]) -> list[Any]:
-        if len(calls) == 1:
-            ((keys, arguments),) = calls
-            return [await self._redis.evalsha(_SPEND_HASH, keys, *arguments)]
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for keys, arguments in calls:
-                pipeline.evalsha(_SPEND_HASH, keys, *arguments)
-            return await pipeline.execute()
+    async def renew(self, leases: Mapping[str, Account], *, restore: bool = False) -> None:
+        """Holds places for longer.
 
-    async def refund(
-        self, key: str, policies: Sequence[QuotaPolicy], receipt: Sequence[int], cost: int
-    ) -> None:
-        """Gives back what `spend` charged.
+        Args:
+            restore: takes those again that are not held any more.
 
         Raises:
-            RedisError: Redis did not answer in time.
+            RedisError, OSError: Redis did not answer in time.
         """
-        await self._refund(keys=_keys(key, policies), args=[cost, *receipt])
+        by_tenant: dict[str, list[tuple[str, str]]] = {}
+        for lease, account in leases.items():
+            pairs = [(key, lease) for key in account.cap_keys]
+            by_tenant.setdefault(account.tenant, []).extend(pairs)
+        await self._runner.run_each(
+            [
+                ScriptCall(
+                    RENEW,
+                    [key for key, _ in part],
+                    [
+                        self._now(),
+                        self._lease,
+                        "" if restore else "XX",
+                        *(name for _, name in part),
+                    ],
+                )
+                for pairs in by_tenant.values()
+                for part in _parts(pairs)
+            ]
+        )
+
+    async def record(self, admitted: Sequence[Admitted]) -> None:
+        """Adds what was admitted elsewhere to the counters.
+
+        Raises:
+            RedisError, OSError: Redis did not answer in time; some may be recorded all the same.
+        """
+        await self._runner.run_each(self._records(admitted))
+
+    def record_first(self, admitted: Sequence[Admitted]) -> None:
+        """The same before the next decision; tried once."""
+        self._first += self._records(admitted)
+        self._start()
 
     async def ping(self) -> None:
         """Returns when Redis answers.
 
         Raises:
-            RedisError: it does not.
+            RedisError, OSError: it does not.
         """
-        await self._redis.ping()
+        await self._runner.ping()
 
+    async def settled(self) -> None:
+        """Returns when nothing waits or is on its way."""
+        while self._sending or self._due:
+            if self._due:
+                self._due.cancel()
+                self._due = None
+                self._start()
+            if self._sending:
+                await asyncio.wait([self._sending])
 
-def _tell(
-    policies: tuple[QuotaPolicy, ...], requests: Sequence[_Request], answer: Sequence[int]
-) -> None:
-    width = 2 + 3 * len(policies)
-    for number, request in enumerate(requests):
-        if request.decided.done():
-            continue  # whoever asked has been cancelled meanwhile
-        longest, refused_by, *rest = answer[number * width : (number + 1) * width]
-        request.decided.set_result(
-            Decision(
-                allowed=longest == 0,
-                states=tuple(
-                    PolicyState(policy, rest[3 * index], rest[3 * index + 1] / 1000)
-                    for index, policy in enumerate(policies)
+    def _settle_soon(self) -> None:
+        if self._sending is None and self._due is None:
+            loop = asyncio.get_running_loop()
+            self._due = loop.call_later(_SETTLE_AFTER, self._settle_now)
+
+    def _settle_now(self) -> None:
+        self._due = None
+        self._start()
+
+    def _start(self) -> None:
+        if self._sending is None:
+            if self._due is not None:
+                self._due.cancel()
+                self._due = None
+            self._sending = asyncio.create_task(self._send())
+
+    async def _send(self) -> None:
+        """Sends what waits until nothing does; when Redis fails, whoever waits by then hears it."""
+        try:
+            while self._waiting or self._given_back or self._released or self._first:
+                accounts, self._waiting = self._waiting, {}
+                settlements = self._settlements()
+                releases, self._released = self._released, {}
+                try:
+                    answers = await self._runner.run(
+                        [*settlements, *(self._spend_call(*each) for each in accounts.items())],
+                        releases,
+                    )
+                except (RedisError, OSError) as error:
+                    # They waited for the same silence, and would wait as long again.
+                    waiting, self._waiting = self._waiting, {}
+                    if not _fail(accounts, error) | _fail(waiting, error):
+                        self.on_failure(error)
+                    continue
+                for (account, requests), answer in zip(
+                    accounts.items(), answers[len(settlements) :], strict=True
+                ):
+                    self._tell(account, requests, answer)
+        finally:
+            self._sending = None
+
+    def _now(self) -> int | str:
+        return self._clock() if self._clock else ""
+
+    def _spend_call(self, account: Account, requests: Sequence[_Request]) -> ScriptCall:
+        fixed = self._fixed.get(account)
+        if fixed is None:
+            if len(self._fixed) >= _MOST_TO_SETTLE:
+                self._fixed.clear()
+            fixed = self._fixed[account] = (
+                len(account.policies),
+                self._lease,
+                *(
+                    bound
+                    for policy in account.policies
+                    for bound in (policy.limit, policy.window * 1000, _UNITS[policy.cost])
                 ),
-                refused_by=policies[refused_by - 1] if longest else None,
-                wait=longest / 1000,
-                receipt=tuple(rest[2::3]) if longest == 0 else (),
+                *(cap.limit for cap in account.caps),
             )
-        )
+        arguments: list[str | int] = [self._now(), *fixed]
+        for request in requests:
+            arguments += (request.cost.items, request.cost.tokens, request.lease)
+        return ScriptCall(SPEND, account.policy_keys + account.cap_keys, arguments)
+
+    def _tell(self, account: Account, requests: Sequence[_Request], answer: Sequence[int]) -> None:
+        width = 2 + 3 * len(account.policies) + len(account.caps)
+        for number, request in enumerate(requests):
+            decision = _decision(account, answer[number * width : (number + 1) * width])
+            if not request.decided.done():
+                request.decided.set_result(decision)
+            elif decision.allowed:
+                # Whoever asked has been cancelled meanwhile.
+                self.give_back(account, decision.receipt, request.cost)
+                self.release(account, request.lease)
+
+    def _settlements(self) -> list[ScriptCall]:
+        given_back, self._given_back = self._given_back, {}
+        first, self._first = self._first, []
+        return first + [
+            ScriptCall(GIVE_BACK, *self._numbered([(*entry, amount) for entry, amount in part]))
+            for entries in given_back.values()
+            for part in _parts(list(entries.items()))
+        ]
+
+    def _records(self, admitted: Sequence[Admitted]) -> list[ScriptCall]:
+        by_tenant: dict[str, list[Admitted]] = {}
+        for each in admitted:
+            by_tenant.setdefault(_tag(each.key), []).append(each)
+        return [
+            ScriptCall(RECORD, *self._numbered([(e.key, e.window, e.age, e.amount) for e in part]))
+            for entries in by_tenant.values()
+            for part in _parts(entries)
+        ]
+
+    def _numbered(
+        self, entries: Sequence[tuple[str, int, int, int]]
+    ) -> tuple[list[str], list[str | int]]:
+        """The keys, each once, and the entries with their key's number."""
+        numbers = {key: n for n, key in enumerate(dict.fromkeys(e[0] for e in entries), start=1)}
+        arguments: list[str | int] = [self._now()]
+        for key, *rest in entries:
+            arguments += (numbers[key], *rest)
+        return list(numbers), arguments
 
 
-def _fail(accounts: Mapping[_Account, Sequence[_Request]], error: Exception) -> None:
+def _parts(entries: Sequence[Any]) -> list[Any]:
+    return [
+        entries[start : start + _RECORDED_TOGETHER]
+        for start in range(0, len(entries), _RECORDED_TOGETHER)
+    ]
+
+
+def _tag(key: str) -> str:
+    return key[key.index("{") : key.index("}")]
+
+
+def _decision(account: Account, answer: Sequence[int]) -> Decision:
+    policies, caps = account.policies, account.caps
+    violated, longest, *rest = answer
+    states = [
+        PolicyState(policy, rest[3 * n], rest[3 * n + 1] / 1000)
+        for n, policy in enumerate(policies)
+    ]
+    if caps:
+        places = rest[3 * len(policies) :]
+        states += [PolicyState(cap, left, 0.0) for cap, left in zip(caps, places, strict=True)]
+    if violated:
+        hindering = [each for n, each in enumerate(account.rules) if violated >> n & 1]
+        return Decision(False, tuple(states), tuple(hindering), longest / 1000)
+    return Decision(True, tuple(states), receipt=tuple(rest[2 : 3 * len(policies) : 3]))
+
+
+def _fail(accounts: Mapping[Account, Sequence[_Request]], error: Exception) -> bool:
+    """Whether anybody heard of it."""
+    heard = False
     for requests in accounts.values():
         for request in requests:
             if not request.decided.done():
                 request.decided.set_exception(error)
-
-
-def _keys(key: str, policies: Sequence[QuotaPolicy]) -> list[str]:
-    # The braces put a client's keys into one slot of a Redis Cluster.
-    return [f"weir:quota:{{{key}}}:{policy.window}" for policy in policies]
+                heard = True
+    return heard

@@ -45,8 +45,18 @@ class QuotaSettings(TelemetrySettings):
     quota_retry_interval: float = Field(
         default=0.5, gt=0, description="Seconds between tries while the quota Redis is away."
     )
-    quota_per_minute: int = Field(default=60, gt=0, description="Default quota of a client.")
-    quota_per_hour: int = Field(default=1000, gt=0, description="Default quota of a client.")
+    quota_lease: float = Field(
+        default=30.0,
+        ge=1,
+        description="Seconds after which the places under caps on requests at the same time come "
+        "back that a killed gateway held.",
+    )
+    quota_per_minute: int = Field(
+        default=60,
+        gt=0,
+        description="Default quota of an API key; of a client, where it uses access tokens.",
+    )
+    quota_per_hour: int = Field(default=1000, gt=0, description="The same for an hour.")
     replicas: int = Field(
         default=1,
         gt=0,

@@ -1,102 +1,94 @@
-"""The quota's decision: a sliding window in 60 buckets, plus the partial one at its end.
+"""The quota's arithmetic: a sliding window in 60 buckets, plus the partial one at its end.
 
 Counting the current bucket and the 60 before it covers a little more than the window, so no
-rolling window of `policy.window` seconds ever holds more than `policy.limit`. `redis_quota` takes
-the same decision inside Redis; a test holds the two together.
+rolling window of `window` seconds ever holds more than the limit, and nothing is refused that would
+fit into a window that is a sixtieth longer. `quota_scripts` computes the same inside Redis; a test
+holds the two together.
+
+A clock that goes back stands still for that long: what was counted does not grow younger, and no
+older than its window either, however far it went.
 """
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-
-from gateway.domain import PolicyState, QuotaPolicy
+from collections.abc import Iterator
 
 BUCKETS = 60
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
-    """What became of one request."""
-
-    allowed: bool
-    states: tuple[PolicyState, ...]
-    """One per policy, in their order."""
-    refused_by: QuotaPolicy | None = None
-    """The policy that holds it up longest."""
-    wait: float = 0.0
-    """Seconds until it can pass, provided that nothing else is spent; 0 when it was allowed."""
-    receipt: tuple[int, ...] = ()
-    """The bucket that was charged, by policy: what a refund needs."""
-
-
-def bucket_at(now_ms: int, window: int) -> int:
-    """The number of the bucket that a moment falls into."""
-    return now_ms * BUCKETS // (window * 1000)
-
-
-def leaves_at(bucket: int, window: int) -> int:
-    """The first millisecond at which a bucket no longer counts."""
-    return -(-(bucket + BUCKETS + 1) * window * 1000 // BUCKETS)
-
-
-class LocalQuota:
-    """Counts in this process's memory.
+class SlidingWindow:
+    """What was spent of one policy.
 
     Args:
-        clock: milliseconds; must not go back.
+        window: milliseconds.
     """
 
-    def __init__(self, clock: Callable[[], int]) -> None:
-        self._clock = clock
-        self._spent: dict[tuple[str, int], dict[int, int]] = {}
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._clock = 0
+        self._offset = 0
+        self._spent: dict[int, int] = {}
 
-    def spend(self, key: str, policies: Sequence[QuotaPolicy], cost: int) -> Decision:
-        """Charges the cost to every policy of the key, or to none."""
-        now = self._clock()
-        buckets = [self._live_buckets(key, policy, now) for policy in policies]
-        waits = [
-            _wait(spent, policy, cost, now) for spent, policy in zip(buckets, policies, strict=True)
-        ]
-        longest = max(waits)
-        receipt: tuple[int, ...] = ()
-        if longest == 0:
-            receipt = tuple(bucket_at(now, policy.window) for policy in policies)
-            for spent, bucket in zip(buckets, receipt, strict=True):
-                spent[bucket] = spent.get(bucket, 0) + cost
-        states = tuple(
-            _state(spent, policy, now) for spent, policy in zip(buckets, policies, strict=True)
-        )
-        refused_by = policies[waits.index(longest)] if longest else None
-        return Decision(longest == 0, states, refused_by, longest / 1000, receipt)
+    def advance(self, now: int) -> None:
+        """Lets go of what has left the window.
 
-    def refund(
-        self, key: str, policies: Sequence[QuotaPolicy], receipt: Sequence[int], cost: int
-    ) -> None:
-        """Gives back what `spend` charged."""
-        for policy, bucket in zip(policies, receipt, strict=True):
-            spent = self._spent.get((key, policy.window), {})
-            if spent.get(bucket, 0) >= cost:
-                spent[bucket] -= cost
+        Args:
+            now: milliseconds; may go back.
+        """
+        at = now + self._offset
+        if at < self._clock:
+            self._offset += self._clock - at
+            at = self._clock
+        self._clock = at
+        oldest = self.bucket - BUCKETS
+        if any(bucket < oldest for bucket in self._spent):
+            self._spent = {b: count for b, count in self._spent.items() if b >= oldest}
 
-    def _live_buckets(self, key: str, policy: QuotaPolicy, now: int) -> dict[int, int]:
-        oldest = bucket_at(now, policy.window) - BUCKETS
-        spent = self._spent.get((key, policy.window), {})
-        live = {bucket: count for bucket, count in spent.items() if bucket >= oldest and count}
-        self._spent[key, policy.window] = live
-        return live
+    @property
+    def bucket(self) -> int:
+        """The number of the current bucket."""
+        return self._clock * BUCKETS // self._window
 
+    @property
+    def total(self) -> int:
+        """What counts now."""
+        return sum(self._spent.values())
 
-def _wait(spent: dict[int, int], policy: QuotaPolicy, cost: int, now: int) -> int:
-    """Milliseconds until the cost fits."""
-    excess = sum(spent.values()) + cost - policy.limit
-    until = now
-    for bucket in sorted(spent):
+    def wait(self, excess: int) -> int:
+        """Milliseconds until so much has left, if nothing comes; 0 where there is no excess."""
         if excess <= 0:
-            break
-        excess -= spent[bucket]
-        until = leaves_at(bucket, policy.window)
-    return until - now
+            return 0
+        last = self.bucket
+        for bucket in sorted(self._spent):
+            excess -= self._spent[bucket]
+            last = bucket
+            if excess <= 0:
+                break
+        return self._leaves_at(last) - self._clock
 
+    def changes_in(self) -> int:
+        """Milliseconds until anything leaves; 0 where there is nothing."""
+        return self._leaves_at(min(self._spent)) - self._clock if self._spent else 0
 
-def _state(spent: dict[int, int], policy: QuotaPolicy, now: int) -> PolicyState:
-    changes_in = (leaves_at(min(spent), policy.window) - now) / 1000 if spent else 0.0
-    return PolicyState(policy, policy.limit - sum(spent.values()), changes_in)
+    def add(self, amount: int) -> int:
+        """Spends; returns the bucket, which a refund needs."""
+        bucket = self.bucket
+        if amount:
+            self._spent[bucket] = self._spent.get(bucket, 0) + amount
+        return bucket
+
+    def take_back(self, bucket: int, amount: int) -> None:
+        """Gives back what was spent in a bucket, if that still counts."""
+        left = self._spent.get(bucket, 0) - amount
+        if left > 0:
+            self._spent[bucket] = left
+        else:
+            self._spent.pop(bucket, None)
+
+    def by_age(self) -> Iterator[tuple[int, int, int]]:
+        """Bucket, least age in milliseconds and amount of what counts."""
+        for bucket, amount in self._spent.items():
+            end = -(-(bucket + 1) * self._window // BUCKETS)
+            yield bucket, max(0, self._clock - end), amount
+
+    def _leaves_at(self, bucket: int) -> int:
+        """The first millisecond at which a bucket no longer counts."""
+        return -(-(bucket + BUCKETS + 1) * self._window // BUCKETS)

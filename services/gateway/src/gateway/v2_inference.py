@@ -7,10 +7,14 @@ from typing import Protocol
 from gateway.access import Caller
 from gateway.client_presence import ClientPresence
 from gateway.domain import ClientGone, PolicyState
+from gateway.model_catalogue import ModelCatalogue
 from gateway.quota_meter import QuotaMeter
 from gateway.v2_request import V2Call
 from servicekit.errors import InvalidInput, NotFound, Unavailable
 from weir.oip.v2 import open_inference_pb2 as pb
+
+_TOKENS = "input_tokens"
+"""Parameter of an answer on texts."""
 
 
 class TensorModels(Protocol):
@@ -36,8 +40,9 @@ class V2Inference:
     has looked: it answers only where the first dimension of every tensor counts them.
     """
 
-    def __init__(self, models: TensorModels, meter: QuotaMeter) -> None:
+    def __init__(self, models: TensorModels, meter: QuotaMeter, catalogue: ModelCatalogue) -> None:
         self._models = models
+        self._catalogue = catalogue
         self._meter = meter
 
     async def infer(self, caller: Caller, call: V2Call, presence: ClientPresence) -> V2Answered:
@@ -48,13 +53,26 @@ class V2Inference:
             ServiceError: why nothing was predicted. The charge is given back unless the work may
                 have been done all the same.
         """
-        charge = await self._meter.charge(caller.client, max(1, call.rows))
+        tokens = 0
+        if self._meter.counts_tokens(caller.client):
+            tokens = await self._most_tokens(call)
+        charge = await self._meter.charge(caller.client, max(1, call.rows), tokens)
         try:
             answer = await self._answer(call.message, caller, presence)
         except (Unavailable, InvalidInput, NotFound):
-            await self._meter.refund(charge)
+            self._meter.refund(charge)
             raise
+        finally:
+            self._meter.release(charge)
+        # What is not told stays charged at its most.
+        if tokens and _TOKENS in answer.parameters:
+            self._meter.settle(charge, answer.parameters[_TOKENS].int64_param)
         return V2Answered(answer, charge.states)
+
+    async def _most_tokens(self, call: V2Call) -> int:
+        """Of texts; a model that takes none is given no tokens."""
+        model = await self._catalogue.find(call.message.model_name)
+        return max(1, call.rows) * model.max_tokens
 
     async def _answer(
         self, message: pb.ModelInferRequest, caller: Caller, presence: ClientPresence

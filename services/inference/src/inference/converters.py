@@ -98,6 +98,7 @@ def _from_prediction(prediction: Prediction) -> pb.Prediction:
         predicted_at=predicted_at,
         unlogged=prediction.unlogged,
         cached=prediction.scored.cached,
+        input_tokens=prediction.scored.facts.tokens,
     )
 
 

@@ -62,6 +62,8 @@ def write_answer(
     )
     if any(prediction.unlogged for prediction in predictions):
         answer.parameters["unlogged"].bool_param = True
+    if tokens := sum(prediction.scored.facts.tokens for prediction in predictions):
+        answer.parameters["input_tokens"].int64_param = tokens
     # Raw bytes are for all outputs or for none.
     in_raw = call.in_raw or not all(has_typed_contents(spec.datatype) for spec in call.outputs)
     for spec in call.outputs:

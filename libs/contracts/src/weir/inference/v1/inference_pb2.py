@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from weir.predictions.v1 import keeping_pb2 as weir_dot_predictions_dot_v1_dot_keeping__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!weir/inference/v1/inference.proto\x12\x11weir.inference.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!weir/predictions/v1/keeping.proto\"_\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12-\n\x05items\x18\x03 \x03(\x0b\x32\x1e.weir.inference.v1.PredictItem\"\x8d\x02\n\x0bPredictItem\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12%\n\x03row\x18\x02 \x01(\x0b\x32\x16.weir.inference.v1.RowH\x00\x12)\n\x06\x63\x61ller\x18\x03 \x01(\x0b\x32\x19.weir.inference.v1.Caller\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x0f\n\x07subject\x18\x05 \x01(\t\x12-\n\x07keeping\x18\x06 \x01(\x0b\x32\x1c.weir.predictions.v1.Keeping\x12*\n\x07timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0btraceparent\x18\x08 \x01(\tB\x07\n\x05input\"\x8f\x01\n\x03Row\x12\x36\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32$.weir.inference.v1.Row.FeaturesEntry\x1aP\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12.\n\x05value\x18\x02 \x01(\x0b\x32\x1f.weir.inference.v1.FeatureValue:\x02\x38\x01\"L\n\x0c\x46\x65\x61tureValue\x12\x10\n\x06number\x18\x01 \x01(\x01H\x00\x12\x12\n\x08\x63\x61tegory\x18\x02 \x01(\tH\x00\x12\x0e\n\x04\x66lag\x18\x03 \x01(\x08H\x00\x42\x06\n\x04kind\"+\n\x06\x43\x61ller\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\"f\n\nDelegation\x12)\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x19.weir.inference.v1.Caller\x12-\n\x07keeping\x18\x02 \x01(\x0b\x32\x1c.weir.predictions.v1.Keeping\"C\n\x0fPredictResponse\x12\x30\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1e.weir.inference.v1.ItemOutcome\"|\n\x0bItemOutcome\x12\x33\n\nprediction\x18\x01 \x01(\x0b\x32\x1d.weir.inference.v1.PredictionH\x00\x12-\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1c.weir.inference.v1.ItemErrorH\x00\x42\t\n\x07outcome\"\x92\x02\n\nPrediction\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\r\n\x05label\x18\x04 \x01(\t\x12\x12\n\nconfidence\x18\x05 \x01(\x01\x12:\n\rprobabilities\x18\x06 \x03(\x0b\x32#.weir.inference.v1.LabelProbability\x12\x14\n\x0cinference_ms\x18\x07 \x01(\x01\x12\x30\n\x0cpredicted_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08unlogged\x18\t \x01(\x08\x12\x0e\n\x06\x63\x61\x63hed\x18\n \x01(\x08\"6\n\x10LabelProbability\x12\r\n\x05label\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x01\"\x80\x01\n\tItemError\x12\x32\n\x06reason\x18\x01 \x01(\x0e\x32\".weir.inference.v1.ItemErrorReason\x12\x0f\n\x07message\x18\x02 \x01(\t\x12.\n\x0bretry_after\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x13\n\x11ListModelsRequest\">\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.weir.inference.v1.Model\" \n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\";\n\x10GetModelResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.weir.inference.v1.Model\"\x92\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0e\n\x06labels\x18\x03 \x03(\t\x12\x31\n\x08versions\x18\x04 \x03(\x0b\x32\x1f.weir.inference.v1.ModelVersion\x12\x16\n\x0emax_characters\x18\x05 \x01(\r\x12\x12\n\nmax_tokens\x18\x06 \x01(\r\"\xbc\x01\n\x0cModelVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x17\n\x0ftraffic_percent\x18\x02 \x01(\r\x12-\n\tloaded_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06shadow\x18\x04 \x01(\x08\x12\x33\n\x05state\x18\x05 \x01(\x0e\x32$.weir.inference.v1.ModelVersionState\x12\x0e\n\x06reason\x18\x06 \x01(\t*\xcd\x03\n\x0fItemErrorReason\x12!\n\x1dITEM_ERROR_REASON_UNSPECIFIED\x10\x00\x12#\n\x1fITEM_ERROR_REASON_INPUT_MISSING\x10\x01\x12 \n\x1cITEM_ERROR_REASON_INPUT_KIND\x10\x02\x12 \n\x1cITEM_ERROR_REASON_TEXT_BLANK\x10\x03\x12#\n\x1fITEM_ERROR_REASON_TEXT_TOO_LONG\x10\x04\x12\"\n\x1eITEM_ERROR_REASON_TEXT_INVALID\x10\x05\x12%\n!ITEM_ERROR_REASON_SUBJECT_INVALID\x10\x06\x12\x1f\n\x1bITEM_ERROR_REASON_SATURATED\x10\x07\x12\'\n#ITEM_ERROR_REASON_DEADLINE_EXCEEDED\x10\x08\x12)\n%ITEM_ERROR_REASON_SEALING_KEY_MISSING\x10\t\x12%\n!ITEM_ERROR_REASON_TENSORS_INVALID\x10\n\x12\"\n\x1eITEM_ERROR_REASON_MODEL_FAILED\x10\x0b*\x9d\x01\n\x11ModelVersionState\x12#\n\x1fMODEL_VERSION_STATE_UNSPECIFIED\x10\x00\x12\x1f\n\x1bMODEL_VERSION_STATE_LOADING\x10\x01\x12\x1d\n\x19MODEL_VERSION_STATE_READY\x10\x02\x12#\n\x1fMODEL_VERSION_STATE_UNAVAILABLE\x10\x03\x32\x94\x02\n\x10InferenceService\x12P\n\x07Predict\x12!.weir.inference.v1.PredictRequest\x1a\".weir.inference.v1.PredictResponse\x12Y\n\nListModels\x12$.weir.inference.v1.ListModelsRequest\x1a%.weir.inference.v1.ListModelsResponse\x12S\n\x08GetModel\x12\".weir.inference.v1.GetModelRequest\x1a#.weir.inference.v1.GetModelResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!weir/inference/v1/inference.proto\x12\x11weir.inference.v1\x1a\x1egoogle/protobuf/duration.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!weir/predictions/v1/keeping.proto\"_\n\x0ePredictRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\x12-\n\x05items\x18\x03 \x03(\x0b\x32\x1e.weir.inference.v1.PredictItem\"\x8d\x02\n\x0bPredictItem\x12\x0e\n\x04text\x18\x01 \x01(\tH\x00\x12%\n\x03row\x18\x02 \x01(\x0b\x32\x16.weir.inference.v1.RowH\x00\x12)\n\x06\x63\x61ller\x18\x03 \x01(\x0b\x32\x19.weir.inference.v1.Caller\x12\x12\n\nrequest_id\x18\x04 \x01(\t\x12\x0f\n\x07subject\x18\x05 \x01(\t\x12-\n\x07keeping\x18\x06 \x01(\x0b\x32\x1c.weir.predictions.v1.Keeping\x12*\n\x07timeout\x18\x07 \x01(\x0b\x32\x19.google.protobuf.Duration\x12\x13\n\x0btraceparent\x18\x08 \x01(\tB\x07\n\x05input\"\x8f\x01\n\x03Row\x12\x36\n\x08\x66\x65\x61tures\x18\x01 \x03(\x0b\x32$.weir.inference.v1.Row.FeaturesEntry\x1aP\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12.\n\x05value\x18\x02 \x01(\x0b\x32\x1f.weir.inference.v1.FeatureValue:\x02\x38\x01\"L\n\x0c\x46\x65\x61tureValue\x12\x10\n\x06number\x18\x01 \x01(\x01H\x00\x12\x12\n\x08\x63\x61tegory\x18\x02 \x01(\tH\x00\x12\x0e\n\x04\x66lag\x18\x03 \x01(\x08H\x00\x42\x06\n\x04kind\"+\n\x06\x43\x61ller\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x11\n\tclient_id\x18\x02 \x01(\t\"f\n\nDelegation\x12)\n\x06\x63\x61ller\x18\x01 \x01(\x0b\x32\x19.weir.inference.v1.Caller\x12-\n\x07keeping\x18\x02 \x01(\x0b\x32\x1c.weir.predictions.v1.Keeping\"C\n\x0fPredictResponse\x12\x30\n\x08outcomes\x18\x01 \x03(\x0b\x32\x1e.weir.inference.v1.ItemOutcome\"|\n\x0bItemOutcome\x12\x33\n\nprediction\x18\x01 \x01(\x0b\x32\x1d.weir.inference.v1.PredictionH\x00\x12-\n\x05\x65rror\x18\x02 \x01(\x0b\x32\x1c.weir.inference.v1.ItemErrorH\x00\x42\t\n\x07outcome\"\xa8\x02\n\nPrediction\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12\r\n\x05model\x18\x02 \x01(\t\x12\x15\n\rmodel_version\x18\x03 \x01(\t\x12\r\n\x05label\x18\x04 \x01(\t\x12\x12\n\nconfidence\x18\x05 \x01(\x01\x12:\n\rprobabilities\x18\x06 \x03(\x0b\x32#.weir.inference.v1.LabelProbability\x12\x14\n\x0cinference_ms\x18\x07 \x01(\x01\x12\x30\n\x0cpredicted_at\x18\x08 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08unlogged\x18\t \x01(\x08\x12\x0e\n\x06\x63\x61\x63hed\x18\n \x01(\x08\x12\x14\n\x0cinput_tokens\x18\x0b \x01(\r\"6\n\x10LabelProbability\x12\r\n\x05label\x18\x01 \x01(\t\x12\x13\n\x0bprobability\x18\x02 \x01(\x01\"\x80\x01\n\tItemError\x12\x32\n\x06reason\x18\x01 \x01(\x0e\x32\".weir.inference.v1.ItemErrorReason\x12\x0f\n\x07message\x18\x02 \x01(\t\x12.\n\x0bretry_after\x18\x03 \x01(\x0b\x32\x19.google.protobuf.Duration\"\x13\n\x11ListModelsRequest\">\n\x12ListModelsResponse\x12(\n\x06models\x18\x01 \x03(\x0b\x32\x18.weir.inference.v1.Model\" \n\x0fGetModelRequest\x12\r\n\x05model\x18\x01 \x01(\t\";\n\x10GetModelResponse\x12\'\n\x05model\x18\x01 \x01(\x0b\x32\x18.weir.inference.v1.Model\"\x92\x01\n\x05Model\x12\x0c\n\x04name\x18\x01 \x01(\t\x12\x0c\n\x04task\x18\x02 \x01(\t\x12\x0e\n\x06labels\x18\x03 \x03(\t\x12\x31\n\x08versions\x18\x04 \x03(\x0b\x32\x1f.weir.inference.v1.ModelVersion\x12\x16\n\x0emax_characters\x18\x05 \x01(\r\x12\x12\n\nmax_tokens\x18\x06 \x01(\r\"\xbc\x01\n\x0cModelVersion\x12\x0f\n\x07version\x18\x01 \x01(\t\x12\x17\n\x0ftraffic_percent\x18\x02 \x01(\r\x12-\n\tloaded_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06shadow\x18\x04 \x01(\x08\x12\x33\n\x05state\x18\x05 \x01(\x0e\x32$.weir.inference.v1.ModelVersionState\x12\x0e\n\x06reason\x18\x06 \x01(\t*\xcd\x03\n\x0fItemErrorReason\x12!\n\x1dITEM_ERROR_REASON_UNSPECIFIED\x10\x00\x12#\n\x1fITEM_ERROR_REASON_INPUT_MISSING\x10\x01\x12 \n\x1cITEM_ERROR_REASON_INPUT_KIND\x10\x02\x12 \n\x1cITEM_ERROR_REASON_TEXT_BLANK\x10\x03\x12#\n\x1fITEM_ERROR_REASON_TEXT_TOO_LONG\x10\x04\x12\"\n\x1eITEM_ERROR_REASON_TEXT_INVALID\x10\x05\x12%\n!ITEM_ERROR_REASON_SUBJECT_INVALID\x10\x06\x12\x1f\n\x1bITEM_ERROR_REASON_SATURATED\x10\x07\x12\'\n#ITEM_ERROR_REASON_DEADLINE_EXCEEDED\x10\x08\x12)\n%ITEM_ERROR_REASON_SEALING_KEY_MISSING\x10\t\x12%\n!ITEM_ERROR_REASON_TENSORS_INVALID\x10\n\x12\"\n\x1eITEM_ERROR_REASON_MODEL_FAILED\x10\x0b*\x9d\x01\n\x11ModelVersionState\x12#\n\x1fMODEL_VERSION_STATE_UNSPECIFIED\x10\x00\x12\x1f\n\x1bMODEL_VERSION_STATE_LOADING\x10\x01\x12\x1d\n\x19MODEL_VERSION_STATE_READY\x10\x02\x12#\n\x1fMODEL_VERSION_STATE_UNAVAILABLE\x10\x03\x32\x94\x02\n\x10InferenceService\x12P\n\x07Predict\x12!.weir.inference.v1.PredictRequest\x1a\".weir.inference.v1.PredictResponse\x12Y\n\nListModels\x12$.weir.inference.v1.ListModelsRequest\x1a%.weir.inference.v1.ListModelsResponse\x12S\n\x08GetModel\x12\".weir.inference.v1.GetModelRequest\x1a#.weir.inference.v1.GetModelResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,10 +36,10 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_ROW_FEATURESENTRY']._loaded_options = None
   _globals['_ROW_FEATURESENTRY']._serialized_options = b'8\001'
-  _globals['_ITEMERRORREASON']._serialized_start=2078
-  _globals['_ITEMERRORREASON']._serialized_end=2539
-  _globals['_MODELVERSIONSTATE']._serialized_start=2542
-  _globals['_MODELVERSIONSTATE']._serialized_end=2699
+  _globals['_ITEMERRORREASON']._serialized_start=2100
+  _globals['_ITEMERRORREASON']._serialized_end=2561
+  _globals['_MODELVERSIONSTATE']._serialized_start=2564
+  _globals['_MODELVERSIONSTATE']._serialized_end=2721
   _globals['_PREDICTREQUEST']._serialized_start=156
   _globals['_PREDICTREQUEST']._serialized_end=251
   _globals['_PREDICTITEM']._serialized_start=254
@@ -59,23 +59,23 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_ITEMOUTCOME']._serialized_start=967
   _globals['_ITEMOUTCOME']._serialized_end=1091
   _globals['_PREDICTION']._serialized_start=1094
-  _globals['_PREDICTION']._serialized_end=1368
-  _globals['_LABELPROBABILITY']._serialized_start=1370
-  _globals['_LABELPROBABILITY']._serialized_end=1424
-  _globals['_ITEMERROR']._serialized_start=1427
-  _globals['_ITEMERROR']._serialized_end=1555
-  _globals['_LISTMODELSREQUEST']._serialized_start=1557
-  _globals['_LISTMODELSREQUEST']._serialized_end=1576
-  _globals['_LISTMODELSRESPONSE']._serialized_start=1578
-  _globals['_LISTMODELSRESPONSE']._serialized_end=1640
-  _globals['_GETMODELREQUEST']._serialized_start=1642
-  _globals['_GETMODELREQUEST']._serialized_end=1674
-  _globals['_GETMODELRESPONSE']._serialized_start=1676
-  _globals['_GETMODELRESPONSE']._serialized_end=1735
-  _globals['_MODEL']._serialized_start=1738
-  _globals['_MODEL']._serialized_end=1884
-  _globals['_MODELVERSION']._serialized_start=1887
-  _globals['_MODELVERSION']._serialized_end=2075
-  _globals['_INFERENCESERVICE']._serialized_start=2702
-  _globals['_INFERENCESERVICE']._serialized_end=2978
+  _globals['_PREDICTION']._serialized_end=1390
+  _globals['_LABELPROBABILITY']._serialized_start=1392
+  _globals['_LABELPROBABILITY']._serialized_end=1446
+  _globals['_ITEMERROR']._serialized_start=1449
+  _globals['_ITEMERROR']._serialized_end=1577
+  _globals['_LISTMODELSREQUEST']._serialized_start=1579
+  _globals['_LISTMODELSREQUEST']._serialized_end=1598
+  _globals['_LISTMODELSRESPONSE']._serialized_start=1600
+  _globals['_LISTMODELSRESPONSE']._serialized_end=1662
+  _globals['_GETMODELREQUEST']._serialized_start=1664
+  _globals['_GETMODELREQUEST']._serialized_end=1696
+  _globals['_GETMODELRESPONSE']._serialized_start=1698
+  _globals['_GETMODELRESPONSE']._serialized_end=1757
+  _globals['_MODEL']._serialized_start=1760
+  _globals['_MODEL']._serialized_end=1906
+  _globals['_MODELVERSION']._serialized_start=1909
+  _globals['_MODELVERSION']._serialized_end=2097
+  _globals['_INFERENCESERVICE']._serialized_start=2724
+  _globals['_INFERENCESERVICE']._serialized_end=3000
 # @@protoc_insertion_point(module_scope)

@@ -134,7 +134,7 @@ class ItemOutcome(_message.Message):
     def __init__(self, prediction: _Optional[_Union[Prediction, _Mapping]] = ..., error: _Optional[_Union[ItemError, _Mapping]] = ...) -> None: ...
 
 class Prediction(_message.Message):
-    __slots__ = ("prediction_id", "model", "model_version", "label", "confidence", "probabilities", "inference_ms", "predicted_at", "unlogged", "cached")
+    __slots__ = ("prediction_id", "model", "model_version", "label", "confidence", "probabilities", "inference_ms", "predicted_at", "unlogged", "cached", "input_tokens")
     PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
@@ -145,6 +145,7 @@ class Prediction(_message.Message):
     PREDICTED_AT_FIELD_NUMBER: _ClassVar[int]
     UNLOGGED_FIELD_NUMBER: _ClassVar[int]
     CACHED_FIELD_NUMBER: _ClassVar[int]
+    INPUT_TOKENS_FIELD_NUMBER: _ClassVar[int]
     prediction_id: str
     model: str
     model_version: str
@@ -155,7 +156,8 @@ class Prediction(_message.Message):
     predicted_at: _timestamp_pb2.Timestamp
     unlogged: bool
     cached: bool
-    def __init__(self, prediction_id: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., label: _Optional[str] = ..., confidence: _Optional[float] = ..., probabilities: _Optional[_Iterable[_Union[LabelProbability, _Mapping]]] = ..., inference_ms: _Optional[float] = ..., predicted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unlogged: _Optional[bool] = ..., cached: _Optional[bool] = ...) -> None: ...
+    input_tokens: int
+    def __init__(self, prediction_id: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., label: _Optional[str] = ..., confidence: _Optional[float] = ..., probabilities: _Optional[_Iterable[_Union[LabelProbability, _Mapping]]] = ..., inference_ms: _Optional[float] = ..., predicted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., unlogged: _Optional[bool] = ..., cached: _Optional[bool] = ..., input_tokens: _Optional[int] = ...) -> None: ...
 
 class LabelProbability(_message.Message):
     __slots__ = ("label", "probability")
