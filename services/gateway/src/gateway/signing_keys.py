@@ -33,6 +33,7 @@ RETIRES_FOR = 660.0
 """Seconds that a key verifies after its successor began to sign: no token lives longer than 600,
 and a gateway whose clock is late may sign with it a little longer."""
 
+_JSON = json.JSONEncoder(separators=(",", ":"))
 _SIGNS_SINCE = Gauge(
     "weir_signing_key_since_seconds",
     "When the key that signs access tokens began to, seconds since the epoch.",
@@ -170,7 +171,7 @@ def states_of(keys: Sequence[SigningKey], now: float) -> dict[str, KeyState]:
 
 
 def _encoded(content: Mapping[str, Any]) -> bytes:
-    return _base64url(json.dumps(content, separators=(",", ":")).encode())
+    return _base64url(_JSON.encode(content).encode())
 
 
 def _base64url(content: bytes) -> bytes:
