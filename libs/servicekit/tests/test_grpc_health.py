@@ -37,3 +37,30 @@ async def test_the_process_is_live_whatever_its_services_can_do(
             assert await status("weir.Echo") == expected
             assert await status("") == expected
             assert await status(LIVE) == _Status.SERVING
+
+
+async def test_server_is_not_serving_before_callers_can_be_checked(
+    tmp_path: Path, issuer: FakeIssuer
+) -> None:
+    address = f"unix:{tmp_path}/grpc.sock"
+    server = GrpcServer(
+        GrpcServerSettings(grpc_address=address, shutdown_grace=0.1),
+        verifier=AccessTokenVerifier(issuer, issuer=ISSUER, audience=AUDIENCE),
+        scopes={},
+        tracer_provider=TracerProvider(shutdown_on_exit=False),
+        held=True,
+    )
+    async with server, grpc.aio.insecure_channel(address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+
+        async def status(service: str) -> int:
+            answer = await stub.Check(health_pb2.HealthCheckRequest(service=service))
+            return int(answer.status)
+
+        await server.set_serving(True)
+        assert await status("") == _Status.NOT_SERVING
+        assert await status(LIVE) == _Status.SERVING
+        await server.release()
+        assert await status("") == _Status.SERVING
+        await server.set_serving(False)
+        assert await status("") == _Status.NOT_SERVING

@@ -148,7 +148,9 @@ async def test_renewed_certificate_is_shown_to_new_connections_and_drops_none(
         with pytest.raises(ssl.SSLCertVerificationError):
             async with wire(port, first):
                 pass
-    expires = REGISTRY.get_sample_value("weir_certificate_expires_timestamp_seconds")
+    expires = REGISTRY.get_sample_value(
+        "weir_certificate_expires_timestamp_seconds", {"use": "http"}
+    )
     assert expires == renewed.not_valid_after_utc.timestamp()
 
 

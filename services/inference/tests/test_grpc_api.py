@@ -17,6 +17,7 @@ from testkit.tiny_tensors import write_tensor_package
 from weir.events.v1 import events_pb2
 from weir.inference.v1 import inference_pb2 as pb
 
+GATEWAY = "weir-gateway"
 Connect = Callable[[str], Any]
 Recorded = Callable[[], Awaitable[list[events_pb2.PredictionRecorded]]]
 
@@ -114,7 +115,7 @@ async def test_longest_text_is_taken_and_cut_to_the_token_limit(
 async def test_delegate_states_whom_each_item_is_for(
     connect: Connect, recorded: Recorded, issuer: FakeIssuer
 ) -> None:
-    stub = connect(issuer.token("models:predict", "delegate", client_id="edge", tenant="weir"))
+    stub = connect(issuer.token("models:predict", "delegate", tenant="weir"))
     items = [
         pb.PredictItem(
             text="good", caller=pb.Caller(tenant=tenant, client_id=client), request_id=client
@@ -126,7 +127,7 @@ async def test_delegate_states_whom_each_item_is_for(
         (event.tenant, event.client_id, event.delegate_id, event.request_id)
         for event in await recorded()
     }
-    assert identities == {("acme", "a-1", "edge", "a-1"), ("zeta", "z-1", "edge", "z-1")}
+    assert identities == {("acme", "a-1", GATEWAY, "a-1"), ("zeta", "z-1", GATEWAY, "z-1")}
 
 
 @pytest.mark.parametrize(

@@ -187,11 +187,11 @@ async def test_without_a_token_nothing_is_predicted(oip: OipService) -> None:
 
 async def test_delegate_states_whom_a_request_is_for(oip: OipService) -> None:
     said = inference_pb2.Delegation(caller=inference_pb2.Caller(tenant="acme", client_id="a-1"))
-    token = oip.issuer.token("models:predict", "delegate", client_id="edge")
+    token = oip.issuer.token("models:predict", "delegate", client_id="weir-gateway")
     stub = oip.stub(token=token)
     await stub.ModelInfer(texts("good"), (DELEGATION, said.SerializeToString()))
     (event,) = await oip.recorded()
-    assert (event.tenant, event.client_id, event.delegate_id) == ("acme", "a-1", "edge")
+    assert (event.tenant, event.client_id, event.delegate_id) == ("acme", "a-1", "weir-gateway")
 
 
 @pytest.mark.parametrize(

@@ -63,7 +63,7 @@ async def test_only_a_delegate_may_give_feedback_for_another_client(
     )
     with pytest.raises(PermissionDenied):
         await call(request)
-    gateway = issuer.token("feedback:write", "delegate", client_id="gateway", tenant="weir")
+    gateway = issuer.token("feedback:write", "delegate", client_id="weir-gateway", tenant="weir")
     await call(request, token=gateway)
     await written()
     assert await log.rows("SELECT client_id FROM feedback") == [{"client_id": "client-9"}]

@@ -53,7 +53,7 @@ async def test_only_a_delegate_may_state_a_tenant(
     fact = facts.prediction(tenant="tenant-2")
     await log.recorder().record(facts.events(fact))
     gateway = issuer.token(
-        "predictions:read", "feedback:write", "delegate", client_id="gateway", tenant="weir"
+        "predictions:read", "feedback:write", "delegate", client_id="weir-gateway", tenant="weir"
     )
     for request in every_method(fact.prediction_id, tenant="tenant-2"):
         with pytest.raises(PermissionDenied) as caught:

@@ -70,7 +70,7 @@ async def test_delegate_reads_for_a_client_that_is_named_on_the_trail(
     scopes = ("predictions:read", "inputs:read")
     with pytest.raises(PermissionDenied):
         await call(request, token=issuer.token(*scopes))
-    edge = issuer.token(*scopes, "delegate", client_id="edge", tenant="weir")
+    edge = issuer.token(*scopes, "delegate", client_id="weir-gateway", tenant="weir")
     answer = await call(request, token=edge)
     assert not answer.prediction.HasField("input_text")
     ((_, fields),) = await redis.xrange(AUDIT_STREAM)

@@ -8,7 +8,10 @@ from grpc.aio import ClientCallDetails, Metadata, UnaryStreamCall, UnaryUnaryCal
 from opentelemetry.trace import TracerProvider
 
 from servicekit import request_context
+from servicekit.certificates import CertificateFiles, WatchedCertificates
+from servicekit.grpc_replaceable_channel import ReplaceableChannel
 from servicekit.grpc_tracing import UnaryClientTracing
+from servicekit.settings import GrpcClientSettings
 
 TokenSource = Callable[[], Awaitable[str]]
 
@@ -31,6 +34,7 @@ def open_channel(
     token: TokenSource,
     default_timeout: float,
     tracer_provider: TracerProvider,
+    tls: GrpcClientSettings | None = None,
 ) -> grpc.aio.Channel:
     """Opens a channel; make it after the process has forked, close it when done.
 
@@ -39,18 +43,38 @@ def open_channel(
         token: gives the access token that calls carry.
         default_timeout: longest a call may take that states no timeout, seconds; the running
             request's deadline shortens both.
+        tls: names the files of certificates, which are read again when they change; plain text
+            where it names no authorities, or is None.
+
+    Raises:
+        CertificateInvalid: a file cannot be used.
     """
     context = _CallContext(token, default_timeout)
     tracing = UnaryClientTracing(tracer_provider)
-    return grpc.aio.insecure_channel(
-        target,
-        options=_OPTIONS,
-        interceptors=[
-            *tracing.of_streams,
-            _UnaryInterceptor(context, tracing),
-            _AnswerStreamInterceptor(context),
-        ],
+    interceptors: list[grpc.aio.ClientInterceptor] = [
+        *tracing.of_streams,
+        _UnaryInterceptor(context, tracing),
+        _AnswerStreamInterceptor(context),
+    ]
+    if tls is None or tls.grpc_ca_file is None:
+        return grpc.aio.insecure_channel(target, options=_OPTIONS, interceptors=interceptors)
+    watched = WatchedCertificates(
+        CertificateFiles(
+            "grpc_client",
+            certificate=tls.grpc_client_certificate_file,
+            key=tls.grpc_client_key_file,
+            authorities=tls.grpc_ca_file,
+        )
     )
+
+    def open_one() -> grpc.aio.Channel:
+        shown = watched.current
+        credentials = grpc.ssl_channel_credentials(shown.authorities, shown.key, shown.chain)
+        return grpc.aio.secure_channel(
+            target, credentials, options=_OPTIONS, interceptors=interceptors
+        )
+
+    return ReplaceableChannel(open_one, watched.changed)
 
 
 class _CallContext:

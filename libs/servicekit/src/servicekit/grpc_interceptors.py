@@ -4,6 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from dataclasses import replace
 from functools import cached_property
 from typing import Any, NoReturn, TypeAlias
 
@@ -14,6 +15,7 @@ from prometheus_client import Counter, Histogram
 
 from servicekit import request_context
 from servicekit.access_tokens import AccessTokenVerifier
+from servicekit.delegates import DELEGATE_SCOPE, Delegates
 from servicekit.errors import (
     DeadlineExceeded,
     Internal,
@@ -198,12 +200,16 @@ class AuthInterceptor(CallInterceptor):
     """Lets a call pass when its bearer token is valid and holds the method's scope.
 
     Denies by default: a method that `scopes` does not name is only open if it belongs to a service
-    in `PUBLIC_SERVICES`. One that it names with `ANYBODY` is open.
+    in `PUBLIC_SERVICES`. One that it names with `ANYBODY` is open. Whoever is no delegate loses the
+    scope of one.
     """
 
-    def __init__(self, verifier: AccessTokenVerifier, scopes: Mapping[str, str]) -> None:
+    def __init__(
+        self, verifier: AccessTokenVerifier, scopes: Mapping[str, str], delegates: Delegates
+    ) -> None:
         self._verifier = verifier
         self._scopes = scopes
+        self._delegates = delegates
 
     @asynccontextmanager
     async def around(
@@ -221,6 +227,8 @@ class AuthInterceptor(CallInterceptor):
         caller = await self._verifier.verify(_bearer_token(context))
         if scope not in caller.scopes:
             raise PermissionDenied(f"The token lacks the scope {scope}.", reason="SCOPE_MISSING")
+        if DELEGATE_SCOPE in caller.scopes and not self._delegates.include(caller, context):
+            return replace(caller, scopes=caller.scopes - {DELEGATE_SCOPE})
         return caller
 
 

@@ -12,6 +12,7 @@ from grpc_reflection.v1alpha import reflection
 from opentelemetry.trace import TracerProvider
 
 from servicekit.access_tokens import AccessTokenVerifier
+from servicekit.delegates import Delegates
 from servicekit.grpc_interceptors import (
     AnswerStreamInterceptor,
     AuthInterceptor,
@@ -20,6 +21,7 @@ from servicekit.grpc_interceptors import (
     RequestContextInterceptor,
 )
 from servicekit.grpc_request_format import RequestFormatInterceptor
+from servicekit.grpc_tls import server_credentials
 from servicekit.grpc_tracing import ServerTracing
 from servicekit.settings import GrpcServerSettings
 
@@ -38,6 +40,10 @@ class GrpcServer:
 
     Args:
         scopes: scope that a caller must hold, by full method name; what is not named is refused.
+        held: it says NOT_SERVING until `release`, too: who calls cannot be checked yet.
+
+    Raises:
+        CertificateInvalid: a file that TLS needs cannot be used.
     """
 
     def __init__(
@@ -47,8 +53,12 @@ class GrpcServer:
         verifier: AccessTokenVerifier,
         scopes: Mapping[str, str],
         tracer_provider: TracerProvider,
+        held: bool = False,
     ) -> None:
         self._settings = settings
+        self._credentials = server_credentials(settings)
+        self._held = held
+        self._serving: dict[str, bool] = {}
         self._health = health.HealthServicer()
         self._services = ["grpc.health.v1.Health", reflection.SERVICE_NAME]
         self.address = settings.grpc_address
@@ -63,7 +73,11 @@ class GrpcServer:
                 ),
                 ObservationInterceptor(),
                 ErrorInterceptor(),
-                AuthInterceptor(verifier, scopes),
+                AuthInterceptor(
+                    verifier,
+                    scopes,
+                    Delegates(settings.delegate_client, settings.delegate_certificate_name),
+                ),
                 RequestFormatInterceptor(),
             ],
             options=[
@@ -84,10 +98,20 @@ class GrpcServer:
 
     async def set_serving(self, serving: bool, *, service: str | None = None) -> None:
         """What health checks hear from now on, of one service or of the server and all of them."""
-        answer = health_pb2.HealthCheckResponse
-        status = answer.SERVING if serving else answer.NOT_SERVING
         for name in ("", *self._services) if service is None else (service,):
-            await self._health.set(name, status)
+            self._serving[name] = serving
+            await self._tell(name)
+
+    async def release(self) -> None:
+        """Says from now on what `set_serving` was told, however often it is called."""
+        self._held = False
+        for name in list(self._serving):
+            await self._tell(name)
+
+    async def _tell(self, name: str) -> None:
+        answer = health_pb2.HealthCheckResponse
+        serving = self._serving[name] and not self._held
+        await self._health.set(name, answer.SERVING if serving else answer.NOT_SERVING)
 
     async def start(self) -> None:
         """Binds and listens.
@@ -99,13 +123,16 @@ class GrpcServer:
         await self.set_serving(False)
         await self._health.set(LIVE, health_pb2.HealthCheckResponse.SERVING)
         try:
-            port = self.grpc.add_insecure_port(self.address)
+            if self._credentials is None:
+                port = self.grpc.add_insecure_port(self.address)
+            else:
+                port = self.grpc.add_secure_port(self.address, self._credentials)
         except RuntimeError as error:
             raise OSError(f"cannot listen on {self.address}: is it in use?") from error
         if port and self.address.endswith(":0"):
             self.address = f"{self.address.removesuffix(':0')}:{port}"
         await self.grpc.start()
-        _log.info("grpc_listening", address=self.address)
+        _log.info("grpc_listening", address=self.address, tls=self._credentials is not None)
 
     async def stop(self) -> None:
         """Takes no new calls, lets running ones finish within the grace, then ends them."""

@@ -6,9 +6,9 @@ A service's own class inherits the pieces that it needs and adds its fields:
 
 import socket
 from pathlib import Path
-from typing import Literal
+from typing import Literal, Self
 
-from pydantic import Field, SecretStr
+from pydantic import Field, SecretStr, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
@@ -80,6 +80,64 @@ class GrpcServerSettings(EnvironmentSettings):
     shutdown_grace: float = Field(
         default=10.0, ge=0, description="Seconds that running calls get to finish at a stop."
     )
+    grpc_tls_certificate_file: Path | None = Field(
+        default=None,
+        description="PEM certificate, with those between it and its authority's: then the server "
+        "speaks TLS alone. Read again when it changes.",
+    )
+    grpc_tls_key_file: Path | None = Field(
+        default=None, description="PEM private key of that certificate, without a password."
+    )
+    grpc_tls_client_ca_file: Path | None = Field(
+        default=None,
+        description="PEM certificates of the authorities that sign clients' certificates: then "
+        "every connection must show one (mTLS), those of health probes, too: Kubernetes' own gRPC "
+        "probes speak no TLS, so probe with grpc_health_probe -tls and its -tls-client-cert and "
+        "-tls-client-key, or with tcpSocket.",
+    )
+    delegate_client: str = Field(
+        default="weir-gateway",
+        description="The client that may say on whose behalf it calls, given the scope delegate.",
+    )
+    delegate_certificate_name: str = Field(
+        default="",
+        description="DNS name or URI that its certificate must hold besides; empty for none. It "
+        "takes clients' certificates to be asked for.",
+    )
+
+    @model_validator(mode="after")
+    def _tls_is_whole(self) -> Self:
+        if (self.grpc_tls_certificate_file is None) != (self.grpc_tls_key_file is None):
+            raise ValueError("grpc_tls_certificate_file and grpc_tls_key_file go together")
+        if self.grpc_tls_client_ca_file and not self.grpc_tls_certificate_file:
+            raise ValueError("grpc_tls_client_ca_file needs grpc_tls_certificate_file")
+        if self.delegate_certificate_name and not self.grpc_tls_client_ca_file:
+            raise ValueError("delegate_certificate_name needs grpc_tls_client_ca_file")
+        return self
+
+
+class GrpcClientSettings(EnvironmentSettings):
+    """How other services are called."""
+
+    grpc_ca_file: Path | None = Field(
+        default=None,
+        description="PEM certificates of the authorities that sign servers' certificates: then "
+        "calls go over TLS. Read again when it changes.",
+    )
+    grpc_client_certificate_file: Path | None = Field(
+        default=None, description="PEM certificate to show to servers that ask for one (mTLS)."
+    )
+    grpc_client_key_file: Path | None = Field(
+        default=None, description="PEM private key of that certificate, without a password."
+    )
+
+    @model_validator(mode="after")
+    def _client_tls_is_whole(self) -> Self:
+        if (self.grpc_client_certificate_file is None) != (self.grpc_client_key_file is None):
+            raise ValueError("grpc_client_certificate_file and grpc_client_key_file go together")
+        if self.grpc_client_certificate_file and not self.grpc_ca_file:
+            raise ValueError("grpc_client_certificate_file needs grpc_ca_file")
+        return self
 
 
 class TokenSettings(EnvironmentSettings):
@@ -92,6 +150,13 @@ class TokenSettings(EnvironmentSettings):
     jwks_url: str = Field(
         default="http://127.0.0.1:8080/.well-known/jwks.json",
         description="Where the issuer publishes its keys.",
+    )
+    further_audiences: str = Field(
+        default="", description="Other `aud`, comma-separated, that a token may hold instead."
+    )
+    revocations_stream: str = Field(
+        default="weir:revocations",
+        description="Stream of the events Redis that tells which tokens were revoked.",
     )
 
 

@@ -37,7 +37,10 @@ def run_service(
         settings = settings_type()
     except ValidationError as error:
         # The input itself may be a secret: only its name and what is wrong with it are told.
-        faults = {str(fault["loc"][0]): fault["msg"] for fault in error.errors() if fault["loc"]}
+        faults = {
+            str(fault["loc"][0]) if fault["loc"] else "settings": fault["msg"]
+            for fault in error.errors()
+        }
         _log.error("settings_invalid", faults=faults)
         return 1
     configure_logs(name, settings.instance, settings.log_level)

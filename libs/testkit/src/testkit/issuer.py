@@ -38,7 +38,12 @@ class FakeIssuer:
         header: dict[str, Any] | None = None,
         **claims: Any,
     ) -> str:
-        """A valid token of ten minutes; `header` and `claims` replace parts, None drops a claim."""
+        """A valid token of ten minutes; `header` and `claims` replace parts, None drops a claim.
+
+        With the scope of a delegate it is the gateway's: nobody else may be one.
+        """
+        if "delegate" in scopes and client_id == "client-1":
+            client_id = "weir-gateway"
         now = int(time.time())
         content = {
             "iss": ISSUER,

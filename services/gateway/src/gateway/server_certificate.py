@@ -7,16 +7,12 @@ from pathlib import Path
 
 import structlog
 from cryptography.x509 import Certificate, load_pem_x509_certificates
-from prometheus_client import Gauge
 
+from servicekit.certificates import EXPIRES
 from servicekit.lifecycle import every
 
 _log = structlog.get_logger(__name__)
 
-EXPIRES = Gauge(
-    "weir_certificate_expires_timestamp_seconds",
-    "When the certificate shown to HTTP clients expires, seconds since the epoch; 0 without TLS.",
-)
 _Mark = tuple[tuple[int, int, int], ...]
 
 
@@ -72,7 +68,7 @@ class ServerCertificate:
         certificate = self._read()
         self._load_into(self.context)
         expires = certificate.not_valid_after_utc
-        EXPIRES.set(expires.timestamp())
+        EXPIRES.labels("http").set(expires.timestamp())
         write = _log.info if expires > datetime.now(UTC) else _log.error
         write("certificate_loaded", file=str(self._certificate), expires=expires.isoformat())
 
