@@ -110,6 +110,8 @@ async def gateway(
 ) -> AsyncIterator[Gateway]:
     settings["clients_file"].write_text(yaml.safe_dump({"tenants": tenants, "clients": clients}))
     async with assembled(Settings(**settings), tracer_provider) as gateway:
+        # As if the stream of revocations had been read, and nothing was on it.
+        gateway.revocations.revocations.complete = True
         yield gateway
 
 

@@ -1,34 +1,47 @@
 """Verifies access tokens: JWTs as RFC 9068 profiles them, signed with ES256."""
 
-import asyncio
 import hashlib
+import re
 import time
-from collections.abc import Callable
-from typing import Any, Protocol, TypeGuard
+from collections.abc import Callable, Collection
+from typing import Any, Protocol
 
-import httpx
-import structlog
-from joserfc import jws, jwt
-from joserfc.errors import JoseError
-from joserfc.jwk import ECKey, KeySet
+from joserfc.jwk import Key
 
-from servicekit.errors import Unauthenticated, Unavailable
+from servicekit.errors import Unauthenticated
+from servicekit.remote_keys import RemoteKeySource as RemoteKeySource
 from servicekit.request_context import Principal
-
-_log = structlog.get_logger(__name__)
+from servicekit.revocations import CLOCK_LEEWAY as CLOCK_LEEWAY
+from servicekit.revocations import LONGEST_LIFE
+from servicekit.signed_tokens import (
+    SignedToken,
+    TokenMalformed,
+    is_moment,
+    is_text,
+    read_signed_token,
+)
 
 ALGORITHM = "ES256"
 TOKEN_TYPES = frozenset({"at+jwt", "application/at+jwt"})
-CLOCK_LEEWAY = 5.0
-"""Seconds that another machine's clock may be ahead."""
+_KEY_ID = re.compile(r"[A-Za-z0-9_-]{1,128}")
+"""The thumbprints (RFC 7638) that our keys are called by, and other plain names."""
+_LONGEST_SCOPE = 4096
 _CACHE_SIZE = 10_000
 
 
 class KeySource(Protocol):
     """Finds an issuer's public key."""
 
-    async def find(self, key_id: str) -> ECKey | None:
+    async def find(self, key_id: str) -> Key | None:
         """The key of that id, None if the issuer has none."""
+        ...
+
+
+class Revocations(Protocol):
+    """Knows which tokens were revoked."""
+
+    def is_revoked(self, principal: Principal) -> bool:
+        """Whether the token that the principal came with was."""
         ...
 
 
@@ -36,7 +49,13 @@ class AccessTokenVerifier:
     """Turns a bearer token into the principal that it speaks for.
 
     Tokens that were verified once are remembered by their hash until they expire, because checking
-    a signature costs a hundred times as much as looking it up.
+    a signature costs a hundred times as much as looking it up. Whether one was revoked is asked
+    each time.
+
+    Args:
+        audience: one that a token must be meant for,
+        further_audiences: or one of these.
+        revocations: None where nothing is ever revoked.
     """
 
     def __init__(
@@ -45,11 +64,14 @@ class AccessTokenVerifier:
         *,
         issuer: str,
         audience: str,
+        further_audiences: Collection[str] = (),
+        revocations: Revocations | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self._keys = keys
         self._issuer = issuer
-        self._audience = audience
+        self._audiences = frozenset({audience, *further_audiences}) - {""}
+        self._revocations = revocations
         self._clock = clock
         self._verified: dict[bytes, Principal] = {}
 
@@ -57,8 +79,8 @@ class AccessTokenVerifier:
         """The principal of a valid token.
 
         Raises:
-            Unauthenticated: malformed, forged, expired, or meant for somebody else.
-            Unavailable: the issuer's keys cannot be had.
+            Unauthenticated: malformed, forged, expired, revoked, or meant for somebody else.
+            Unavailable: the issuer's keys cannot be had, or it is not known what was revoked.
         """
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
         known = self._verified.get(digest)
@@ -67,120 +89,76 @@ class AccessTokenVerifier:
             if len(self._verified) >= _CACHE_SIZE:
                 self._verified.pop(next(iter(self._verified)))
             self._verified[digest] = known
-        if known.expires_at <= self._clock():
+        if known.expires_at + CLOCK_LEEWAY <= self._clock():
             self._verified.pop(digest, None)
             raise Unauthenticated("The access token has expired.", reason="TOKEN_EXPIRED")
+        if self._revocations is not None and self._revocations.is_revoked(known):
+            raise Unauthenticated("The access token was revoked.", reason="TOKEN_REVOKED")
         return known
 
-    async def _verify(self, token: str) -> Principal:
+    async def _verify(self, text: str) -> Principal:
         try:
-            header, claims = await self._decode(token)
-        except (JoseError, ValueError, UnicodeError) as error:
-            raise _invalid("The access token is malformed or its signature is wrong.") from error
-        if str(header.get("typ", "")).lower() not in TOKEN_TYPES:
-            raise _invalid("The token is no access token.")
-        if claims.get("iss") != self._issuer:
-            raise _invalid("The access token comes from another issuer.")
-        audience = claims.get("aud")
-        if self._audience not in (audience if isinstance(audience, list) else [audience]):
-            raise _invalid("The access token is meant for another audience.")
-        now = self._clock()
-        for claim in ("iat", "nbf"):
-            moment = claims.get(claim, 0)
-            if not _is_number(moment) or moment > now + CLOCK_LEEWAY:
-                raise _invalid("The access token is not valid yet.")
-        return _principal(claims)
-
-    async def _decode(self, token: str) -> tuple[dict[str, Any], dict[str, Any]]:
-        header = jws.extract_compact(token.encode()).headers()
-        if header.get("alg") != ALGORITHM:
-            raise _invalid("The access token is not signed with ES256.")
-        key = await self._keys.find(str(header.get("kid", "")))
+            token = read_signed_token(text)
+        except TokenMalformed as error:
+            raise _invalid("The access token is malformed.") from error
+        self._check_header(token)
+        key = await self._keys.find(token.key_id)
         if key is None:
             raise _invalid("The access token is signed with an unknown key.")
-        decoded = jwt.decode(token, key, algorithms=[ALGORITHM])
-        return decoded.header, decoded.claims
+        if not token.is_signed_with(key, ALGORITHM):
+            raise _invalid("The access token's signature is wrong.")
+        claims = token.claims
+        if claims.get("iss") != self._issuer:
+            raise _invalid("The access token comes from another issuer.")
+        if not self._is_meant_for_us(claims.get("aud")):
+            raise _invalid("The access token is meant for another audience.")
+        self._check_times(claims)
+        return _principal(claims)
+
+    @staticmethod
+    def _check_header(token: SignedToken) -> None:
+        if token.header["alg"] != ALGORITHM:
+            raise _invalid("The access token is not signed with ES256.")
+        kind = token.header.get("typ")
+        if not isinstance(kind, str) or kind not in TOKEN_TYPES:
+            raise _invalid("The token is no access token.")
+        # Before anybody is asked for the key.
+        if not _KEY_ID.fullmatch(token.key_id):
+            raise _invalid("The access token is signed with an unknown key.")
+
+    def _is_meant_for_us(self, audience: object) -> bool:
+        if isinstance(audience, list):
+            return any(isinstance(one, str) and one in self._audiences for one in audience)
+        return isinstance(audience, str) and audience in self._audiences
+
+    def _check_times(self, claims: dict[str, Any]) -> None:
+        issued_at, expires_at = claims.get("iat"), claims.get("exp")
+        not_before = claims.get("nbf", 0)
+        if not (is_moment(issued_at) and is_moment(expires_at) and is_moment(not_before)):
+            raise _invalid("The access token lacks a claim.")
+        if max(issued_at, not_before) > self._clock() + CLOCK_LEEWAY:
+            raise _invalid("The access token is not valid yet.")
+        # Revocations are remembered for so long.
+        if expires_at - issued_at > LONGEST_LIFE + CLOCK_LEEWAY:
+            raise _invalid("The access token is good for too long.")
 
 
 def _principal(claims: dict[str, Any]) -> Principal:
-    texts = [claims.get(name) for name in ("client_id", "tenant", "jti", "scope")]
-    expires_at = claims.get("exp")
-    if not all(isinstance(text, str) for text in texts) or not _is_number(expires_at):
+    names = [claims.get(name) for name in ("client_id", "tenant", "jti")]
+    scope = claims.get("scope")
+    if not (all(is_text(name) and name for name in names) and is_text(scope, _LONGEST_SCOPE)):
         raise _invalid("The access token lacks a claim.")
-    client_id, tenant, token_id, scope = map(str, texts)
-    if not client_id or not tenant:
-        raise _invalid("The access token lacks a claim.")
+    client_id, tenant, token_id = map(str, names)
     return Principal(
         client_id=client_id,
         tenant=tenant,
         scopes=frozenset(scope.split()),
         token_id=token_id,
-        expires_at=float(expires_at),
-        issued_at=float(claims.get("iat", 0)),
+        expires_at=float(claims["exp"]),
+        issued_at=float(claims["iat"]),
         claims=claims,
     )
 
 
-def _is_number(value: object) -> TypeGuard[int | float]:
-    return isinstance(value, int | float) and not isinstance(value, bool)
-
-
 def _invalid(message: str) -> Unauthenticated:
     return Unauthenticated(message, reason="TOKEN_INVALID")
-
-
-class RemoteKeySource:
-    """The keys that an issuer publishes as a JWK set, fetched when one is missing.
-
-    The last good set stays in use while the issuer is away; an unknown key id causes at most one
-    fetch per `refetch_interval` seconds.
-    """
-
-    def __init__(
-        self,
-        url: str,
-        http: httpx.AsyncClient,
-        *,
-        refetch_interval: float = 5.0,
-        clock: Callable[[], float] = time.monotonic,
-    ) -> None:
-        self._url = url
-        self._http = http
-        self._interval = refetch_interval
-        self._clock = clock
-        self._keys: dict[str, ECKey] = {}
-        self._fetched_at: float | None = None
-        self._fetching = asyncio.Lock()
-
-    async def find(self, key_id: str) -> ECKey | None:
-        """The key of that id.
-
-        Raises:
-            Unavailable: the issuer does not answer and no key was ever fetched.
-        """
-        if key_id not in self._keys:
-            async with self._fetching:
-                if key_id not in self._keys and self._may_fetch():
-                    await self._fetch()
-        return self._keys.get(key_id)
-
-    def _may_fetch(self) -> bool:
-        return self._fetched_at is None or self._clock() - self._fetched_at >= self._interval
-
-    async def _fetch(self) -> None:
-        try:
-            response = await self._http.get(self._url)
-            response.raise_for_status()
-            keys = KeySet.import_key_set(response.json())
-        except (httpx.HTTPError, JoseError, ValueError, KeyError, TypeError) as error:
-            _log.warning("jwks_fetch_failed", url=self._url, error=type(error).__name__)
-            if not self._keys:
-                raise Unavailable(
-                    "The token issuer's keys cannot be fetched.",
-                    reason="ISSUER_UNAVAILABLE",
-                    retry_after=1.0,
-                ) from error
-            self._fetched_at = self._clock()
-            return
-        self._keys = {str(key.kid): key for key in keys if isinstance(key, ECKey)}
-        self._fetched_at = self._clock()

@@ -24,9 +24,12 @@ from servicekit.event_stream import EventConsumer, EventPublisher
 from servicekit.grpc_server import GrpcServer
 from servicekit.lifecycle import every, run_until_stopped
 from servicekit.redis_client import open_redis
+from servicekit.revocation_follower import BLOCK, RevocationFollower
+from servicekit.revocations import RevocationList
 from servicekit.startup import describe_settings, run_service
 from servicekit.telemetry import configure_tracing, serve_metrics
 from weir.drift.v1 import drift_pb2_grpc
+from weir.events.v1.events_pb2 import TokensRevoked
 
 _BLOCK = 1.0
 _HEALTH_INTERVAL = 1.0
@@ -51,8 +54,9 @@ async def serve(settings: Settings) -> None:
         stack.callback(tracer_provider.shutdown)
         redis = _open_redis(settings, settings.events_timeout)
         stack.push_async_callback(redis.aclose)
-        reading_redis = _open_redis(settings, settings.events_timeout + _BLOCK)
+        reading_redis = _open_redis(settings, settings.events_timeout + max(_BLOCK, BLOCK))
         stack.push_async_callback(reading_redis.aclose)
+        revocations = RevocationList(complete=False)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=2.0))
 
         store = StateStore(redis)
@@ -79,15 +83,26 @@ async def serve(settings: Settings) -> None:
                 RemoteKeySource(settings.jwks_url, http),
                 issuer=settings.issuer,
                 audience=settings.audience,
+                further_audiences=settings.further_audiences.split(","),
+                revocations=revocations,
             ),
             scopes=SCOPES,
             tracer_provider=tracer_provider,
+            held=True,
         )
         drift_pb2_grpc.add_DriftServiceServicer_to_server(DriftServicer(reporter), server.grpc)
         server.expose(SERVICE)
+        follower = RevocationFollower(
+            reading_redis,
+            revocations,
+            stream=settings.revocations_stream,
+            message=TokensRevoked,
+            first_read=server.release,
+        )
         _serve_metrics(settings)
         await stack.enter_async_context(server)
         await run_until_stopped(
+            follower.run(),
             *(
                 _consumer(settings, reading_redis, stream).run(
                     partial(monitor.take_predictions, stream)

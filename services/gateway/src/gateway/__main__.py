@@ -56,6 +56,7 @@ async def _serve(settings: Settings) -> None:
             await run_until_stopped(
                 serve(gateway.app, listener, settings, certificate),
                 gateway.audit.run(),
+                gateway.revocations.run(),
                 *([certificate.follow()] if certificate else []),
             )
             await gateway.audit.flush()

@@ -53,6 +53,9 @@ from servicekit.access_tokens import AccessTokenVerifier
 from servicekit.event_stream import EventPublisher
 from servicekit.grpc_client import open_channel
 from servicekit.redis_client import open_redis
+from servicekit.revocation_follower import BLOCK, RevocationFollower
+from servicekit.revocations import RevocationList
+from weir.events.v1.events_pb2 import TokensRevoked
 
 _LEASE_MARGIN = 5.0
 """Seconds that a request with an Idempotency-Key holds it beyond the longest that it may take."""
@@ -64,6 +67,7 @@ class Gateway:
 
     app: FastAPI
     audit: AuditTrail
+    revocations: RevocationFollower
 
 
 @asynccontextmanager
@@ -76,6 +80,7 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
         PepperInvalid: the pepper cannot be used.
         BootstrapSecretInvalid: the bootstrap secret cannot be used.
     """
+    revocations = RevocationList(complete=False)
     async with AsyncExitStack() as stack:
         keys = await stack.enter_async_context(followed_signing_keys(settings.signing_keys_dir))
         issuer = TokenIssuer(
@@ -84,7 +89,13 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
             audience=settings.audience,
             lifetime=settings.token_lifetime,
         )
-        verifier = AccessTokenVerifier(keys, issuer=settings.issuer, audience=settings.audience)
+        verifier = AccessTokenVerifier(
+            keys,
+            issuer=settings.issuer,
+            audience=settings.audience,
+            further_audiences=settings.further_audiences.split(","),
+            revocations=revocations,
+        )
         events_redis = open_redis(
             settings.events_redis_url.get_secret_value(), timeout=settings.events_timeout
         )
@@ -102,6 +113,7 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
                         token=token,
                         default_timeout=settings.request_timeout,
                         tracer_provider=tracer_provider,
+                        tls=settings,
                     )
                 ),
                 backend,
@@ -118,6 +130,17 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
             settings.quota_redis_url.get_secret_value(), timeout=settings.quota_timeout
         )
         stack.push_async_callback(quota_redis.aclose)
+        following_redis = open_redis(
+            settings.events_redis_url.get_secret_value(), timeout=settings.events_timeout + BLOCK
+        )
+        stack.push_async_callback(following_redis.aclose)
+        follower = RevocationFollower(
+            following_redis,
+            revocations,
+            stream=settings.revocations_stream,
+            message=TokensRevoked,
+        )
+
         shared_quota = RedisQuota(
             quota_redis, timeout=settings.quota_timeout, lease=settings.quota_lease
         )
@@ -164,6 +187,7 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
                 "drift": grpc_check(drift_channel),
                 "quota": shared_quota.ping,
             },
+            admits=lambda: revocations.complete,
             timeout=settings.health_timeout,
             lifetime=settings.health_cache_seconds,
         )
@@ -227,4 +251,4 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
             cors_origins=settings.allowed_origins(),
             tracer_provider=tracer_provider,
         )
-        yield Gateway(app, audit)
+        yield Gateway(app, audit, follower)

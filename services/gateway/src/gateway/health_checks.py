@@ -45,6 +45,7 @@ class HealthChecks:
     Args:
         reachable: whether inference answers at all; a gateway with one that refuses for a while is
             still the one to ask, since it says why.
+        admits: whether callers can be checked at all; without that nobody can predict.
     """
 
     def __init__(
@@ -55,9 +56,11 @@ class HealthChecks:
         others: Mapping[str, Check],
         timeout: float,
         lifetime: float,
+        admits: Callable[[], bool] = lambda: True,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._reachable = reachable
+        self._admits = admits
         self._checks = {"inference": inference, **others}
         self._timeout = timeout
         self._lifetime = lifetime
@@ -73,8 +76,8 @@ class HealthChecks:
             return self._last[0]
 
     async def can_predict(self) -> bool:
-        """Whether inference is there."""
-        return (await self._ask_one(self._reachable)).healthy
+        """Whether inference is there, and callers can be let in."""
+        return self._admits() and (await self._ask_one(self._reachable)).healthy
 
     async def _ask(self) -> Health:
         reachable, *found = await asyncio.gather(

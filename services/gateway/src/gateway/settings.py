@@ -6,7 +6,12 @@ from pydantic import Field, SecretStr
 
 from gateway.edge_settings import HttpSettings
 from gateway.token_settings import TokenIssuingSettings
-from servicekit.settings import EnvironmentSettings, EventSettings, TelemetrySettings
+from servicekit.settings import (
+    EnvironmentSettings,
+    EventSettings,
+    GrpcClientSettings,
+    TelemetrySettings,
+)
 
 
 class IdentitySettings(TokenIssuingSettings):
@@ -25,8 +30,10 @@ class IdentitySettings(TokenIssuingSettings):
         description="One-time secret, 32 characters or more, for POST /v1/bootstrap, which makes "
         "the first administrator; without it that route is not there.",
     )
-    revocations_stream: str = Field(
-        default="weir:revocations", description="Stream that tells which tokens were revoked."
+    trusted_issuers_file: Path | None = Field(
+        default=None,
+        description="YAML file of external issuers (OpenID Connect) whose tokens are taken, too, "
+        "and for what; none without it. Read at the start.",
     )
 
 
@@ -87,7 +94,14 @@ class CoalescingSettings(EnvironmentSettings):
     )
 
 
-class Settings(HttpSettings, IdentitySettings, QuotaSettings, CoalescingSettings, EventSettings):
+class Settings(
+    HttpSettings,
+    IdentitySettings,
+    QuotaSettings,
+    CoalescingSettings,
+    EventSettings,
+    GrpcClientSettings,
+):
     """All that the gateway reads."""
 
     default_model: str = Field(default="sentiment", description="The model behind /predict.")

@@ -34,8 +34,11 @@ from servicekit.grpc_server import GrpcServer
 from servicekit.identifiers import new_id
 from servicekit.lifecycle import every, run_until_stopped
 from servicekit.redis_client import open_redis
+from servicekit.revocation_follower import BLOCK, RevocationFollower
+from servicekit.revocations import RevocationList
 from servicekit.startup import describe_settings, run_service
 from servicekit.telemetry import configure_tracing, serve_metrics
+from weir.events.v1.events_pb2 import TokensRevoked
 from weir.inference.v1 import inference_pb2_grpc
 from weir.oip.v2 import open_inference_pb2_grpc
 
@@ -69,6 +72,10 @@ async def serve(settings: Settings) -> None:
     redis = open_redis(
         settings.events_redis_url.get_secret_value(), timeout=settings.events_timeout
     )
+    following_redis = open_redis(
+        settings.events_redis_url.get_secret_value(), timeout=settings.events_timeout + BLOCK
+    )
+    revocations = RevocationList(complete=False)
     publisher = EventPublisher(redis, reserve=settings.events_reserve)
     threads = settings.model_threads or available_cores()
     async with httpx.AsyncClient(timeout=2.0) as http:
@@ -111,9 +118,12 @@ async def serve(settings: Settings) -> None:
                     RemoteKeySource(settings.jwks_url, http),
                     issuer=settings.issuer,
                     audience=settings.audience,
+                    further_audiences=settings.further_audiences.split(","),
+                    revocations=revocations,
                 ),
                 scopes={**SCOPES, **OIP_SCOPES},
                 tracer_provider=tracer_provider,
+                held=True,
             )
             servicer = InferenceServicer(predictor, repository)
             inference_pb2_grpc.add_InferenceServiceServicer_to_server(servicer, server.grpc)
@@ -152,11 +162,19 @@ async def serve(settings: Settings) -> None:
             )
             open_inference_pb2_grpc.add_GRPCInferenceServiceServicer_to_server(oip, server.grpc)
             server.expose(OIP_SERVICE)
+            follower = RevocationFollower(
+                following_redis,
+                revocations,
+                stream=settings.revocations_stream,
+                message=TokensRevoked,
+                first_read=server.release,
+            )
             serve_metrics(settings.metrics_address)
             await watch.look()
             async with scheduler, server:
                 await readiness.tell()
                 await run_until_stopped(
+                    follower.run(),
                     every(
                         _STREAM_INTERVAL,
                         StreamAvailability(publisher, readiness.stream_changed).look,
@@ -166,6 +184,7 @@ async def serve(settings: Settings) -> None:
                     *_polling(watch, settings.model_poll_interval),
                 )
     await redis.aclose()
+    await following_redis.aclose()
     tracer_provider.shutdown()
 
 

@@ -42,8 +42,11 @@ from servicekit.grpc_server import GrpcServer
 from servicekit.identifiers import new_id, new_id_at
 from servicekit.lifecycle import every, run_until_stopped
 from servicekit.redis_client import open_redis
+from servicekit.revocation_follower import BLOCK, RevocationFollower
+from servicekit.revocations import RevocationList
 from servicekit.startup import describe_settings, run_service
 from servicekit.telemetry import configure_tracing, serve_metrics
+from weir.events.v1.events_pb2 import TokensRevoked
 from weir.predictions.v1 import predictions_pb2_grpc, privacy_pb2_grpc
 
 _log = structlog.get_logger(__name__)
@@ -76,6 +79,10 @@ async def serve(settings: Settings) -> None:
     redis = open_redis(
         settings.events_redis_url.get_secret_value(), timeout=settings.events_timeout
     )
+    following_redis = open_redis(
+        settings.events_redis_url.get_secret_value(), timeout=settings.events_timeout + BLOCK
+    )
+    revocations = RevocationList(complete=False)
     queries = PredictionQueries(reading)
     history = FeedbackQueries(reading)
     publisher = EventPublisher(redis, reserve=settings.events_reserve)
@@ -104,9 +111,12 @@ async def serve(settings: Settings) -> None:
                 RemoteKeySource(settings.jwks_url, http),
                 issuer=settings.issuer,
                 audience=settings.audience,
+                further_audiences=settings.further_audiences.split(","),
+                revocations=revocations,
             ),
             scopes=SCOPES | privacy_grpc_api.SCOPES,
             tracer_provider=tracer_provider,
+            held=True,
         )
         predictions_pb2_grpc.add_PredictionLogServiceServicer_to_server(servicer, server.grpc)
         privacy = PrivacyServicer(Erasures(writing, audit, new_id), keys.pseudonyms)
@@ -114,9 +124,17 @@ async def serve(settings: Settings) -> None:
         server.expose(SERVICE)
         server.expose(privacy_grpc_api.SERVICE)
         watch = SchemaWatch(writing, schema_revisions(), server.set_serving)
+        follower = RevocationFollower(
+            following_redis,
+            revocations,
+            stream=settings.revocations_stream,
+            message=TokensRevoked,
+            first_read=server.release,
+        )
         serve_metrics(settings.metrics_address)
         async with server:
             await run_until_stopped(
+                follower.run(),
                 every(settings.database_check_interval, watch.look),
                 *consuming(settings, watch, redis, writing, decoders, keys, tracer),
                 *signing(watch, checkpoints),
@@ -125,6 +143,7 @@ async def serve(settings: Settings) -> None:
             if checkpoints is not None:
                 await checkpoints.finish()
     await redis.aclose()
+    await following_redis.aclose()
     await reading.close()
     await exporting.close()
     await writing.close()
