@@ -40,7 +40,7 @@ async def test_nonsense_is_no_token(http: httpx.AsyncClient, token: str) -> None
 
 
 async def test_expired_token_is_refused(predict: Call, issuer: FakeIssuer) -> None:
-    token = issuer.token("models:predict", exp=int(time.time()) - 1)
+    token = issuer.token("models:predict", exp=int(time.time()) - 6)
     invalid_token(await predict(BODY, token=token), "TOKEN_EXPIRED")
 
 

@@ -1,5 +1,8 @@
 """TLS of gRPC servers, from files that may change while they serve."""
 
+from collections.abc import Callable
+from typing import cast
+
 import grpc
 
 from servicekit.certificates import CertificateFiles, WatchedCertificates
@@ -31,7 +34,8 @@ def server_credentials(settings: GrpcServerSettings) -> grpc.ServerCredentials |
 
     return grpc.dynamic_ssl_server_credentials(
         _configuration(watched),
-        replaced,
+        # None is how it is told that nothing has changed; its types do not know.
+        cast("Callable[[], grpc.ServerCertificateConfiguration]", replaced),
         require_client_authentication=files.authorities is not None,
     )
 
@@ -39,5 +43,5 @@ def server_credentials(settings: GrpcServerSettings) -> grpc.ServerCredentials |
 def _configuration(watched: WatchedCertificates) -> grpc.ServerCertificateConfiguration:
     current = watched.current
     return grpc.ssl_server_certificate_configuration(
-        [(current.key, current.chain)], root_certificates=current.authorities
+        [(current.key or b"", current.chain or b"")], root_certificates=current.authorities
     )

@@ -3,10 +3,10 @@
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
-from typing import Any, Protocol
+from typing import Any, cast
 
 import structlog
-from google.protobuf.message import DecodeError
+from google.protobuf.message import DecodeError, Message
 from prometheus_client import Counter, Gauge
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
@@ -39,16 +39,6 @@ BROKEN = Counter(
 )
 
 
-class RevocationMessage(Protocol):
-    """The message type of a revocation, as generated from the contract."""
-
-    DESCRIPTOR: Any
-
-    def FromString(self, data: bytes, /) -> TokensRevoked:  # noqa: N802
-        """The message in these bytes."""
-        ...
-
-
 async def _nobody_waits() -> None:
     """For those whom the first read does not matter to."""
 
@@ -73,7 +63,7 @@ class RevocationFollower:
         revocations: RevocationList,
         *,
         stream: str,
-        message: RevocationMessage,
+        message: type[Message],
         first_read: Callable[[], Awaitable[None]] = _nobody_waits,
         retry: float = _RETRY,
     ) -> None:
@@ -139,7 +129,7 @@ class RevocationFollower:
         try:
             if fields.get(TYPE) != self._type:
                 raise ValueError("another type of message")
-            self.revocations.add(self._message.FromString(fields[DATA]))
+            self.revocations.add(cast("TokensRevoked", self._message.FromString(fields[DATA])))
         except (DecodeError, KeyError, ValueError) as error:
             BROKEN.inc()
             # Once, for who can append one broken entry can append millions.

@@ -14,6 +14,7 @@ from gateway.secret_hashes import PepperInvalid
 from gateway.server_certificate import CertificateInvalid
 from gateway.settings import Settings
 from gateway.signing_keys import SigningKeyInvalid
+from gateway.trusted_issuers_file import TrustedIssuersFileInvalid
 from servicekit.lifecycle import run_until_stopped
 from servicekit.startup import run_service
 from servicekit.telemetry import configure_tracing
@@ -41,6 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
                     CertificateInvalid,
                     PepperInvalid,
                     BootstrapSecretInvalid,
+                    TrustedIssuersFileInvalid,
                     AddressUnavailable,
                     ValueError,
                 ),

@@ -17,6 +17,7 @@ from gateway.drift_client import DriftClient
 from gateway.drift_routes import drift_routes
 from gateway.export_client import ExportClient
 from gateway.export_routes import export_routes
+from gateway.external_issuers import open_external_issuers
 from gateway.feedback_client import FeedbackClient
 from gateway.feedback_routes import feedback_routes
 from gateway.guarded_channel import guarded
@@ -36,6 +37,7 @@ from gateway.prediction_routes import PredictionRoutes
 from gateway.predictor import Predictor
 from gateway.privacy_client import PrivacyClient
 from gateway.privacy_routes import privacy_routes
+from gateway.quota_entries import default_quotas
 from gateway.quota_meter import QuotaMeter
 from gateway.redis_quota import RedisQuota
 from gateway.revocation_publisher import RevocationPublisher
@@ -79,6 +81,8 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
         ClientsFileInvalid: the clients file cannot be used.
         PepperInvalid: the pepper cannot be used.
         BootstrapSecretInvalid: the bootstrap secret cannot be used.
+        TrustedIssuersFileInvalid: the file of external issuers cannot be used.
+        CertificateInvalid: a file that calls over TLS need cannot be used.
     """
     revocations = RevocationList(complete=False)
     async with AsyncExitStack() as stack:
@@ -103,7 +107,14 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
         publisher = EventPublisher(events_redis, reserve=settings.events_reserve)
         audit = AuditTrail(publisher, stream=settings.audit_stream, capacity=settings.audit_queue)
         identity = await stack.enter_async_context(followed_identity(settings, events_redis))
-        access = BearerAccess(verifier, identity.registry, identity.keys, audit)
+        external = await stack.enter_async_context(
+            open_external_issuers(
+                settings.trusted_issuers_file,
+                default_quotas(settings.quota_per_minute, settings.quota_per_hour),
+                own_issuer=settings.issuer,
+            )
+        )
+        access = BearerAccess(verifier, identity.registry, identity.keys, audit, external)
         token = ServiceToken(issuer)
         inference_channel, log_channel, drift_channel = [
             guarded(
@@ -157,7 +168,7 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
             issuer=issuer,
             registry=identity.registry,
             verifier_for=lambda audience: AccessTokenVerifier(
-                keys, issuer=settings.issuer, audience=audience
+                keys, issuer=settings.issuer, audience=audience, revocations=revocations
             ),
             events_redis=events_redis,
             revoker=RevocationPublisher(
