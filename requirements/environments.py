@@ -34,6 +34,8 @@ SERVICES = ("gateway", "inference", "prediction_log", "drift")
 SERVICE_PATHS = tuple(f"services/{name}" for name in SERVICES)
 # Other servers that `make bench-peers` compares with; nothing else installs them.
 PEERS = ("litserve", "bentoml", "mlserver")
+# Drift tools that `make bench BENCH=drift_quality` compares with; nothing else installs them.
+DRIFT_PEERS = ("evidently", "nannyml")
 # Others' clients that tests run against Weir, in an environment that tests make when they need it.
 OIP_CLIENTS = "oip-clients"
 
@@ -64,7 +66,10 @@ ENVIRONMENTS: Mapping[str, Environment] = {
         ("services/training", TESTKIT, LOCAL),
         torch=True,
     ),
-    **{f"peer-{name}": Environment(f".venvs/peer-{name}", (f"peer-{name}",), ()) for name in PEERS},
+    **{
+        f"peer-{name}": Environment(f".venvs/peer-{name}", (f"peer-{name}",), ())
+        for name in (*PEERS, *DRIFT_PEERS)
+    },
     OIP_CLIENTS: Environment(f".venvs/{OIP_CLIENTS}", (OIP_CLIENTS,), ()),
 }
 
@@ -82,7 +87,7 @@ LOCKED_SETS: Mapping[str, Sequence[str]] = {
         *("services/training/pyproject.toml", "--extra", "s3"),
         *("--group", "services/training/pyproject.toml:test"),
     ],
-    **{f"peer-{name}": [f"requirements/peer-{name}.in"] for name in PEERS},
+    **{f"peer-{name}": [f"requirements/peer-{name}.in"] for name in (*PEERS, *DRIFT_PEERS)},
     OIP_CLIENTS: [f"requirements/{OIP_CLIENTS}.in"],
 }
 # What a peer runs the model with is what Weir runs it with; the rest is the peer's own choice.
@@ -160,7 +165,8 @@ def lock() -> None:
     """Resolves every set for all platforms and Pythons; all but others' agree on versions."""
     for name, sources in LOCKED_SETS.items():
         print(f"locking {name}", flush=True)
-        alone = name in ("dev", OIP_CLIENTS)
+        # Those who run no model of ours may have the versions that they like.
+        alone = name in ("dev", OIP_CLIENTS, *(f"peer-{peer}" for peer in DRIFT_PEERS))
         constraint = [] if alone else ["--constraint", _constraints_of(name)]
         extra = []
         if name == "training":

@@ -1,0 +1,59 @@
+"""NannyML at its defaults: alarms of its univariate drift, and accuracy estimated by CBPE.
+
+Runs in an environment of its own: with_nannyml.py CASE.npz prints a JSON object.
+"""
+
+import json
+import sys
+import warnings
+
+import nannyml
+import numpy as np
+import pandas as pd
+
+warnings.simplefilter("ignore")
+
+
+def alarms(reference: np.ndarray, windows: np.ndarray) -> float:
+    """Share of the windows in which any column alarms."""
+    names = [f"s{place}" for place in range(reference.shape[1])]
+    calculator = nannyml.UnivariateDriftCalculator(names, chunk_size=windows.shape[1])
+    calculator.fit(pd.DataFrame(reference, columns=names))
+    rows = pd.DataFrame(windows.reshape(-1, len(names)), columns=names)
+    table = calculator.calculate(rows).filter(period="analysis").to_df()
+    alerts = table.loc[:, [column for column in table.columns if column[-1] == "alert"]]
+    return float(alerts.any(axis=1).mean())
+
+
+def accuracies(reference: np.ndarray, windows: list[np.ndarray]) -> list[float]:
+    """Of each window; columns are the probability of 1, the prediction and, before, the truth."""
+    names = ["probability", "prediction", "truth"]
+    rows = pd.DataFrame(reference, columns=names)
+    estimator = nannyml.CBPE(
+        metrics=["accuracy"],
+        y_pred_proba="probability",
+        y_pred="prediction",
+        y_true="truth",
+        problem_type="classification_binary",
+        chunk_number=1,
+    )
+    estimator.fit(rows)
+    found = []
+    for window in windows:
+        table = estimator.estimate(pd.DataFrame(window, columns=names[:2]))
+        found.append(float(table.filter(period="analysis").to_df()["accuracy", "value"].iloc[0]))
+    return found
+
+
+def main() -> None:
+    """Alarms, or accuracies where the case says so."""
+    with np.load(sys.argv[1]) as case:
+        if "reference" in case:
+            print(json.dumps({"alarms": alarms(case["reference"], case["windows"])}))
+            return
+        windows = [case[name] for name in sorted(case.files) if name.startswith("window-")]
+        print(json.dumps({"accuracies": accuracies(case["outcomes"], windows)}))
+
+
+if __name__ == "__main__":
+    main()
