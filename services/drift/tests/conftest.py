@@ -11,13 +11,15 @@ import numpy as np
 import pytest
 from redis.asyncio import Redis
 
+from drift.columns import prediction_columns
 from drift.domain import ModelVersion, PredictionFacts
 from drift.measurement import Measurer
 from drift.monitor import CONSUMER, GROUP, Monitor
-from drift.observations import Observations
 from drift.reference_repository import ReferenceRepository
-from drift.signal_records import SignalRecords
+from drift.signal_records import SIGNALS, records_of
+from drift.signals import SignalWindow
 from drift.state_store import StateStore
+from drift.version_state import WindowSize
 from servicekit.event_stream import Event, EventConsumer, EventPublisher
 from weir.events.v1 import events_pb2
 
@@ -53,14 +55,15 @@ class World:
             unknown_tokens=int(self.random.binomial(text_tokens, 0.004)),
             label="negative" if self.random.random() < negative else "positive",
             confidence=float(self.random.beta(8, 1) / 2 + 0.5),
+            prediction_id=f"prediction {self.drawn}",
+            letters={"latin": 4 * text_tokens} if text_tokens else {},
         )
         return replace(drawn, **changes)
 
-    def observations(self, rows: int, **shift: Any) -> Observations:
-        observations = Observations()
-        for _ in range(rows):
-            observations.add(self.prediction(**shift))
-        return observations
+    def observed(self, rows: int, **shift: Any) -> SignalWindow:
+        window = SignalWindow()
+        window.update(rows, prediction_columns([self.prediction(**shift) for _ in range(rows)]))
+        return window
 
     def events(
         self, rows: int, about: ModelVersion = REVIEWS
@@ -70,12 +73,14 @@ class World:
 
 def recorded(prediction: PredictionFacts) -> events_pb2.PredictionRecorded:
     event = events_pb2.PredictionRecorded(
+        prediction_id=prediction.prediction_id,
         model=prediction.about.model,
         model_version=prediction.about.version,
         input=events_pb2.InputFacts(
             tokens=prediction.input_tokens,
             unknown_tokens=prediction.unknown_tokens,
             special_tokens=prediction.input_tokens - prediction.text_tokens,
+            letters=prediction.letters,
         ),
         label=prediction.label,
         confidence=prediction.confidence,
@@ -105,14 +110,14 @@ def write_reference(repository: Path) -> WriteReference:
     """Puts a reference of 2000 predictions into the repository; `changes` replace fields."""
 
     def write(about: ModelVersion = REVIEWS, rows: int = 2000, **changes: object) -> Path:
-        signals = SignalRecords.of(World(np.random.default_rng(1)).observations(rows))
+        signals = records_of(World(np.random.default_rng(1)).observed(rows))
         content = {
-            "format": 1,
+            "format": 2,
             "model": about.model,
             "model_version": about.version,
             "source": "made-up, test split",
             "rows": rows,
-            "signals": signals.model_dump(),
+            "signals": SIGNALS.dump_python(signals, mode="json"),
         } | changes
         path = repository / about.model / about.version / "reference.json"
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -138,7 +143,7 @@ class Service:
             self.publisher,
             Measurer(self.references, minimum_rows=30, clock=lambda: START),
             measurements_stream=MEASUREMENTS,
-            window_rows=window_rows,
+            window_size=WindowSize(window_rows),
             kept_versions=kept_versions,
         )
         self.predictions = self.consumer(PREDICTIONS)

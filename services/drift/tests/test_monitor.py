@@ -14,6 +14,7 @@ from redis.asyncio import Redis
 from drift.domain import ModelVersion, StateUnavailable
 from drift.measurement import measurement_id
 from drift.monitor import EarlierEntriesHeld
+from drift.signals import ACCURACY
 from drift.state_store import STATE_KEY, StateConflict, StateTransaction
 from servicekit.event_stream import Event, EventStreamUnavailable
 from servicekit.identifiers import time_of
@@ -133,6 +134,8 @@ async def test_full_window_closes_and_is_kept(
         ("confidence", "mean_difference"),
         ("unknown_token_rate", "ratio_difference"),
         ("label", "total_variation"),
+        ("script", "total_variation"),
+        ("mixed_script_rate", "ratio_difference"),
     }
 
 
@@ -390,3 +393,36 @@ async def test_redis_that_is_away_is_told_as_such_and_loses_nothing(
         await local.consume()
         assert await local.rows() == 25
         await redis.aclose()
+
+
+async def test_prediction_that_its_publisher_appended_twice_counts_once(
+    service: Any, world: Any
+) -> None:
+    events = world.events(20)
+    await service.publish(*events)
+    await service.consume()
+    await service.publish(*events[5:], *world.events(3))
+    await service.again().consume()
+    assert await service.rows() == 23
+
+
+async def test_feedback_is_in_the_open_window_whatever_it_is_about(
+    service: Any, world: Any
+) -> None:
+    await service.publish(*world.events(2))
+    given = [
+        events_pb2.FeedbackRecorded(
+            model="reviews",
+            model_version="1",
+            correct_label="positive",
+            predicted_label=label,
+            confidence=0.75,
+        )
+        for label in ("positive", "positive", "negative")
+    ]
+    await service.publisher.publish(FEEDBACK, given)
+    await service.consume()
+    state = await service.store.load(REVIEWS)
+    assert state.open.rows == 2
+    accuracy = state.open.observed.ratio(ACCURACY)
+    assert (accuracy.numerator, accuracy.denominator) == (2, 3)

@@ -11,6 +11,7 @@ from redis.asyncio import Redis
 from drift.domain import ModelVersion
 from drift.observer import Observer
 from drift.state_store import STATE_KEY, StateStore
+from drift.version_state import WindowSize
 from servicekit.redis_client import open_redis
 
 REVIEWS = {"model": "reviews", "version": "1"}
@@ -39,7 +40,7 @@ def observer_of(store: StateStore, service: Any, clock: Clock) -> Observer:
         service.references,
         streams=[PREDICTIONS],
         minimum_rows=30,
-        window_rows=100,
+        window_size=WindowSize(100),
         clock=clock,
     )
 

@@ -11,6 +11,7 @@ from datasketches import kll_floats_sketch
 
 from drift.domain import ModelVersion, ReferenceInvalid, ReferenceMissing
 from drift.reference_repository import ReferenceRepository
+from drift.signals import CONFIDENCE, LABEL
 
 REVIEWS = ModelVersion("reviews", "1")
 WriteReference = Callable[..., Path]
@@ -20,8 +21,8 @@ def test_reference_is_read_whole(repository: Path, write_reference: WriteReferen
     write_reference()
     reference = ReferenceRepository(repository).find(REVIEWS)
     assert reference.source == "made-up, test split"
-    assert reference.observations.rows == 2000
-    assert sum(reference.observations.labels.values()) == 2000
+    assert reference.window.rows == 2000
+    assert reference.window.category(LABEL).rows == 2000
 
 
 def test_sketch_of_another_accuracy_is_taken(
@@ -35,7 +36,8 @@ def test_sketch_of_another_accuracy_is_taken(
     content["signals"]["confidence"]["kll"] = base64.b64encode(sketch.serialize()).decode()
     path.write_text(json.dumps(content))
     reference = ReferenceRepository(repository).find(REVIEWS)
-    assert reference.observations.confidence.summary().quantiles[2] == pytest.approx(0.5, abs=0.03)
+    confidence = reference.window.number(CONFIDENCE)
+    assert confidence.summary().quantiles[2] == pytest.approx(0.5, abs=0.03)
 
 
 @pytest.mark.parametrize("present", [True, False])
@@ -49,12 +51,12 @@ def test_missing_reference_is_named(repository: Path, present: bool) -> None:
 @pytest.mark.parametrize(
     "changes",
     [
-        {"format": 2},
+        {"format": 3},
         {"model": "other"},
         {"model_version": "2"},
         {"rows": 5},
         {"rows": "2000"},
-        {"signals": {}},
+        {"signals": []},
         {"source": None},
     ],
 )
@@ -76,10 +78,10 @@ def test_reference_that_does_not_fit_is_invalid(
         ("confidence", "kll", "not base64!"),
         ("confidence", "kll", "AAAAAAAAAAAA"),
         ("confidence", "rows", 49),
-        ("unknown_token_rate", "unknown_tokens", 10**9),
+        ("unknown_token_rate", "numerator", 1e9),
         ("unknown_token_rate", "kind", "number"),
         ("label", "counts", {"negative": -1}),
-        ("label", "counts", {"negative": 1}),
+        ("label", "counts", {"negative": 51}),
     ],
 )
 def test_signal_that_cannot_be_true_is_invalid(
@@ -93,7 +95,7 @@ def test_signal_that_cannot_be_true_is_invalid(
         ReferenceRepository(repository).find(REVIEWS)
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b" " * (5 * 1024 * 1024)])
+@pytest.mark.parametrize("content", [b"", b"{", b"\xff\xfe", b"[]", b" " * (17 * 1024 * 1024)])
 def test_file_that_is_no_reference_is_invalid(
     repository: Path, write_reference: WriteReference, content: bytes
 ) -> None:
@@ -117,7 +119,7 @@ def test_file_is_read_once_until_it_changes(
     assert references.find(REVIEWS) is first
     write_reference(rows=60)
     os.utime(path, ns=(1, 1))
-    assert references.find(REVIEWS).observations.rows == 60
+    assert references.find(REVIEWS).window.rows == 60
 
 
 def test_mended_reference_is_seen(repository: Path, write_reference: WriteReference) -> None:
@@ -129,7 +131,7 @@ def test_mended_reference_is_seen(repository: Path, write_reference: WriteRefere
         with pytest.raises(ReferenceInvalid):
             references.find(REVIEWS)
     path.write_bytes(whole)
-    assert references.find(REVIEWS).observations.rows == 50
+    assert references.find(REVIEWS).window.rows == 50
 
 
 def test_cache_does_not_grow_without_end(repository: Path, write_reference: WriteReference) -> None:

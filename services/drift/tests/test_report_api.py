@@ -13,6 +13,7 @@ from opentelemetry.sdk.trace import TracerProvider
 from drift.domain import ModelVersion
 from drift.grpc_api import SCOPES, SERVICE, DriftServicer
 from drift.reporter import Reporter
+from drift.version_state import WindowSize
 from servicekit.access_tokens import AccessTokenVerifier
 from servicekit.errors import (
     InvalidInput,
@@ -50,7 +51,11 @@ async def ask(service: Any, tmp_path: Path, issuer: FakeIssuer) -> AsyncIterator
         tracer_provider=tracer_provider,
     )
     reporter = Reporter(
-        service.store, service.references, minimum_rows=30, window_rows=100, clock=lambda: NOW
+        service.store,
+        service.references,
+        minimum_rows=30,
+        window_size=WindowSize(100),
+        clock=lambda: NOW,
     )
     drift_pb2_grpc.add_DriftServiceServicer_to_server(DriftServicer(reporter), server.grpc)
     server.expose(SERVICE)
@@ -93,7 +98,10 @@ async def test_report_compares_the_window_with_the_reference(
     assert (report.window.rows, report.window.capacity) == (80, 100)
     assert report.window.first_predicted_at.seconds < report.window.last_predicted_at.seconds
     by_name = signals(report)
-    assert set(by_name) == {"input_tokens", "confidence", "unknown_token_rate", "label"}
+    assert set(by_name) == {
+        *("input_tokens", "unknown_token_rate", "script", "mixed_script_rate"),
+        *("label", "confidence"),
+    }
     assert {signal.status for signal in report.signals} == {pb.SIGNAL_STATUS_MEASURED}
     length = by_name["input_tokens"].number
     assert length.HasField("ks_distance")

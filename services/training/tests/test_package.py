@@ -148,22 +148,25 @@ def test_the_reference_is_that_of_the_dev_rows(
     words = np.array([len(tokens) - 2 for tokens, _ in answers])
     positives = sum(probabilities[1] > probabilities[0] for _, probabilities in answers)
 
-    assert reference["format"] == 1
+    assert reference["format"] == 2
     assert (reference["model"], reference["model_version"]) == ("toy", "1")
     assert (reference["source"], reference["rows"]) == ("toys dev", 60)
     assert unknown.sum() > 0
     assert reference["signals"]["unknown_token_rate"] == {
         "kind": "ratio",
-        "unknown_tokens": unknown.sum(),
-        "tokens": words.sum(),
+        "group": "text",
         "rows": 60,
-        "sum_unknown_squared": (unknown**2).sum(),
-        "sum_tokens_squared": (words**2).sum(),
-        "sum_unknown_times_tokens": (unknown * words).sum(),
+        "numerator": unknown.sum(),
+        "denominator": words.sum(),
+        "numerator_squared": (unknown**2).sum(),
+        "denominator_squared": (words**2).sum(),
+        "product": (unknown * words).sum(),
     }
     assert reference["signals"]["label"] == {
         "kind": "category",
+        "group": "output",
         "counts": {"negative": 60 - positives, "positive": positives},
+        "other": 0,
     }
 
 
@@ -178,7 +181,7 @@ def test_a_number_is_kept_as_moments_and_a_sketch(
     ]
     sketch = kll_floats_sketch.deserialize(base64.b64decode(number["kll"]))
 
-    assert (number["kind"], number["rows"], sketch.n, sketch.k) == ("number", 60, 60, 200)
+    assert (number["kind"], number["rows"], sketch.n, sketch.k) == ("number", 60, 60, 400)
     assert number["mean"] == pytest.approx(np.mean(values), abs=1e-6)
     assert number["variance"] == pytest.approx(np.var(values, ddof=1), rel=1e-3)
     assert (number["minimum"], number["maximum"]) == pytest.approx((min(values), max(values)))

@@ -4,7 +4,7 @@ import argparse
 import sys
 import time
 from contextlib import AsyncExitStack
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import httpx
@@ -19,6 +19,7 @@ from drift.reference_repository import ReferenceRepository
 from drift.reporter import Reporter
 from drift.settings import Settings
 from drift.state_store import StateStore
+from drift.version_state import WindowSize
 from servicekit.access_tokens import AccessTokenVerifier, RemoteKeySource
 from servicekit.event_stream import EventConsumer, EventPublisher
 from servicekit.grpc_server import GrpcServer
@@ -61,21 +62,30 @@ async def serve(settings: Settings) -> None:
 
         store = StateStore(redis)
         references = ReferenceRepository(settings.model_repository)
-        windows = {
-            "minimum_rows": settings.drift_minimum_rows,
-            "window_rows": settings.drift_window_rows,
-        }
+        minimum_rows = settings.drift_minimum_rows
+        window_size = WindowSize(
+            settings.drift_window_rows, timedelta(seconds=settings.drift_window_seconds)
+        )
         monitor = Monitor(
             store,
             EventPublisher(redis),
-            Measurer(references, minimum_rows=settings.drift_minimum_rows, clock=_now),
+            Measurer(references, minimum_rows=minimum_rows, clock=_now),
             measurements_stream=settings.measurements_stream,
-            window_rows=settings.drift_window_rows,
+            window_size=window_size,
             kept_versions=settings.drift_kept_versions,
         )
-        reporter = Reporter(store, references, clock=_now, **windows)
+        reporter = Reporter(
+            store, references, minimum_rows=minimum_rows, window_size=window_size, clock=_now
+        )
         streams = (*settings.predictions_streams, settings.feedback_stream)
-        observer = Observer(store, references, streams=streams, clock=time.time, **windows)
+        observer = Observer(
+            store,
+            references,
+            streams=streams,
+            minimum_rows=minimum_rows,
+            window_size=window_size,
+            clock=time.time,
+        )
 
         server = GrpcServer(
             settings,

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 
+from drift.category_counts import CategoryCounts
 from drift.domain import (
     CategoryComparison,
     NumberComparison,
@@ -11,20 +12,31 @@ from drift.domain import (
 )
 from drift.intervals import RatioSums, difference_of, ratio_difference, welch, wilson
 from drift.number_distribution import NumberDistribution
-from drift.observations import Observations
+from drift.signals import SignalWindow
 
 
-def compare(reference: Observations, window: Observations, minimum_rows: int) -> Sequence[Signal]:
-    """All signals; those with fewer rows than `minimum_rows` on a side have summaries only."""
-    enough = min(reference.rows, window.rows) >= minimum_rows
-    return (
-        _number("input_tokens", reference.input_tokens, window.input_tokens, enough),
-        _number("confidence", reference.confidence, window.confidence, enough),
-        _ratio(
-            "unknown_token_rate", reference.unknown_token_rate, window.unknown_token_rate, enough
-        ),
-        _category("label", reference.labels, window.labels, enough),
-    )
+def compare(reference: SignalWindow, window: SignalWindow, minimum_rows: int) -> Sequence[Signal]:
+    """The numbers, ratios and categories that the reference knows.
+
+    Those with fewer rows than `minimum_rows` on a side have summaries only.
+    """
+    found: list[Signal] = []
+    for watched, held in reference.signals.items():
+        match held:
+            case NumberDistribution():
+                numbers = window.number(watched) or NumberDistribution.empty()
+                enough = min(held.moments.rows, numbers.moments.rows) >= minimum_rows
+                found.append(_number(watched.name, held, numbers, enough))
+            case RatioSums():
+                ratio = window.ratio(watched) or RatioSums()
+                enough = min(held.rows, ratio.rows) >= minimum_rows
+                found.append(_ratio(watched.name, held, ratio, enough))
+            case CategoryCounts():
+                counts = window.category(watched) or CategoryCounts()
+                enough = min(held.rows, counts.rows) >= minimum_rows
+                both = held.by_category(), counts.by_category()
+                found.append(_category(watched.name, *both, enough))
+    return found
 
 
 def _number(

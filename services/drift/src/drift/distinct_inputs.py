@@ -51,7 +51,7 @@ class DistinctInputs:
 
     def duplicate_rate(self) -> float:
         """Share of the rows whose input came before among them; 0 without rows."""
-        return max(0.0, 1 - self.distinct() / self.rows) if self.rows else 0.0
+        return 1 - 1 / float(self.counts.mean()) if len(self.counts) else 0.0
 
     def expected_duplicate_rate(self, rows: int) -> float:
         """What `rows` of these rows, drawn at random without replacement, would have.
@@ -66,8 +66,7 @@ class DistinctInputs:
         share = rows / self.rows
         # An input is missed by all draws: for c of N rows, (1 - n/N)^c is right to c/N.
         seen = 1 - (1 - share) ** self.counts.astype(np.float64)
-        distinct = self.distinct() * float(seen.mean())
-        return min(1.0, max(0.0, 1 - distinct / rows))
+        return max(0.0, 1 - float(seen.mean()) / (share * float(self.counts.mean())))
 
     def _below(self, hashes: Hashes) -> Hashes:
         return hashes[hashes <= self.hashes[-1]] if len(self.hashes) >= CAPACITY else hashes

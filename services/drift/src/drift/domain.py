@@ -1,7 +1,8 @@
 """What drift speaks about: model versions, what happened to them, comparisons, and errors."""
 
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+import math
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from servicekit.errors import InvalidInput, NotFound, Unavailable
@@ -31,19 +32,42 @@ def is_name(text: str) -> bool:
 
 
 @dataclass(frozen=True, slots=True)
+class Projection:
+    """The pooled hidden state of a text; a dimension is `value * scale`."""
+
+    values: bytes
+    """One int8 for each dimension."""
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
 class PredictionFacts:
-    """What is watched of a prediction."""
+    """What is watched of a prediction; what its model does not have is empty."""
 
     about: ModelVersion
     predicted_at: datetime
-    input_tokens: int
-    """Special tokens included, after truncation."""
-    text_tokens: int
+    input_tokens: int = 0
+    """Special tokens included, after truncation; 0 for what is no text."""
+    text_tokens: int = 0
     """Without the special tokens."""
-    unknown_tokens: int
+    unknown_tokens: int = 0
     """Among the text tokens."""
-    label: str
-    confidence: float
+    label: str = ""
+    confidence: float = 0.0
+    prediction_id: str = ""
+    tenant: str = ""
+    input_sha256: bytes = b""
+    letters: Mapping[str, int] = field(default_factory=dict)
+    """By script."""
+    probabilities: tuple[float, ...] = ()
+    milliseconds: float | None = None
+    """In the model; None where it was not run."""
+    projection: Projection | None = None
+    features: Mapping[str, float] = field(default_factory=dict)
+    """Those of a table that are watched; NaN where one is missing."""
+    out_of_range: Set[str] = frozenset()
+    """Features outside of the range that the package states."""
+    predicted_values: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +76,9 @@ class FeedbackFacts:
 
     about: ModelVersion
     agreed: bool
+    confidence: float = math.nan
+    """Of the prediction; NaN where it is not known."""
+    tenant: str = ""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,12 +6,16 @@ from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
 
-from drift.domain import FeedbackFacts, ModelVersion, PredictionFacts, is_name
+from drift.domain import FeedbackFacts, ModelVersion, PredictionFacts, Projection, is_name
 from drift.measurement import Measurement
 from servicekit.event_stream import Event
 from weir.events.v1 import events_pb2
 
 _LONGEST_LABEL = 100
+_MOST_SCRIPTS = 64
+_MOST_DIMENSIONS = 256
+_MOST_FEATURES = 256
+_ROUNDING = 1e-6
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 MessageT = TypeVar("MessageT", bound=Message)
 
@@ -21,7 +25,7 @@ class EventInvalid(ValueError):
 
 
 def to_prediction(event: Event) -> PredictionFacts | None:
-    """What is watched of a PredictionRecorded; None if its model does not classify.
+    """What is watched of a PredictionRecorded; None if nothing of it is.
 
     Raises:
         EventInvalid: it is none, or its numbers cannot be true.
@@ -29,22 +33,41 @@ def to_prediction(event: Event) -> PredictionFacts | None:
     recorded = _parse(event, events_pb2.PredictionRecorded())
     about = _model_version(recorded.model, recorded.model_version)
     predicted_at = _predicted_at(recorded)
-    if not recorded.label and not recorded.probabilities:
+    classifies = bool(recorded.label or recorded.probabilities)
+    if not classifies and not recorded.features and not recorded.predicted_values:
         return None
     facts = recorded.input
     text_tokens = facts.tokens - facts.special_tokens
     if text_tokens < 0 or facts.unknown_tokens > text_tokens:
         raise EventInvalid("tokens")
-    if not math.isfinite(recorded.confidence) or not 0 <= recorded.confidence <= 1:
+    if not _is_share(recorded.confidence):
         raise EventInvalid("confidence")
+    probabilities = tuple(recorded.probabilities.values())
+    if not all(map(_is_share, probabilities)):
+        raise EventInvalid("probabilities")
+    features, predicted = dict(recorded.features), dict(recorded.predicted_values)
+    if not all(0 < len(name) <= _LONGEST_LABEL for name in (*features, *predicted)):
+        raise EventInvalid("features")
+    if max(len(features), len(predicted)) > _MOST_FEATURES:
+        raise EventInvalid("features")
     return PredictionFacts(
         about=about,
         predicted_at=predicted_at,
         input_tokens=facts.tokens,
         text_tokens=text_tokens,
         unknown_tokens=facts.unknown_tokens,
-        label=_label(recorded.label),
-        confidence=recorded.confidence,
+        label=_label(recorded.label) if classifies else "",
+        confidence=min(recorded.confidence, 1.0),
+        prediction_id=recorded.prediction_id,
+        tenant=recorded.tenant,
+        input_sha256=facts.sha256,
+        letters=_letters(facts),
+        probabilities=probabilities,
+        milliseconds=_milliseconds(recorded),
+        projection=_projection(recorded),
+        features=features,
+        out_of_range=frozenset(recorded.features_out_of_range),
+        predicted_values=predicted,
     )
 
 
@@ -58,7 +81,12 @@ def to_feedback(event: Event) -> FeedbackFacts | None:
     about = _model_version(recorded.model, recorded.model_version)
     if not recorded.correct_label:
         return None
-    return FeedbackFacts(about, recorded.correct_label == _label(recorded.predicted_label))
+    return FeedbackFacts(
+        about,
+        recorded.correct_label == _label(recorded.predicted_label),
+        recorded.confidence if _is_share(recorded.confidence) else math.nan,
+        recorded.tenant,
+    )
 
 
 def from_measurement(measurement: Measurement) -> events_pb2.DatasetMeasured:
@@ -99,6 +127,34 @@ def _label(label: str) -> str:
     if not 0 < len(label) <= _LONGEST_LABEL:
         raise EventInvalid("label")
     return label
+
+
+def _letters(facts: events_pb2.InputFacts) -> dict[str, int]:
+    letters = {script: count for script, count in facts.letters.items() if count}
+    if len(letters) > _MOST_SCRIPTS or not all(0 < len(name) <= _LONGEST_LABEL for name in letters):
+        raise EventInvalid("letters")
+    return letters
+
+
+def _projection(recorded: events_pb2.PredictionRecorded) -> Projection | None:
+    if not recorded.HasField("projection") or not recorded.projection.values:
+        return None
+    values, scale = recorded.projection.values, recorded.projection.scale
+    if len(values) > _MOST_DIMENSIONS or not math.isfinite(scale) or scale < 0:
+        raise EventInvalid("projection")
+    return Projection(values, scale)
+
+
+def _milliseconds(recorded: events_pb2.PredictionRecorded) -> float | None:
+    """None for what was not timed: an answer from the cache, or a model that ran elsewhere."""
+    if recorded.cached or not recorded.inference_ms > 0:
+        return None
+    return recorded.inference_ms
+
+
+def _is_share(value: float) -> bool:
+    """Written so that NaN is none; a softmax in float32 may be a little above 1."""
+    return 0 <= value <= 1 + _ROUNDING
 
 
 def _predicted_at(recorded: events_pb2.PredictionRecorded) -> datetime:

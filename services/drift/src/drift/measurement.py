@@ -80,7 +80,7 @@ class Measurer:
                 "window_not_measured", model=about.model, version=about.version, reason=error.code
             )
             return None
-        signals = compare(reference.observations, window.observations, self._minimum_rows)
+        signals = compare(reference.window, window.observed, self._minimum_rows)
         return Measurement(
             measurement_id=measurement_id(about, span.last_predicted_at, last_entry),
             measured_at=self._clock(),

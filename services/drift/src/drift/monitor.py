@@ -5,7 +5,8 @@ afterwards. So an entry that comes again, after a crash or from a replica that w
 below that position and skipped. Measurements are published before the transaction commits, under
 ids that a repetition gives again: consumers see a window twice rather than never, and know it.
 
-What is not recognised is a publisher's repetition: one prediction in two entries counts twice.
+A publisher's repetition, one prediction in two entries, counts once, too, as long as not thousands
+of others came between them.
 """
 
 import asyncio
@@ -21,7 +22,7 @@ from drift.domain import FeedbackFacts, ModelVersion, PredictionFacts
 from drift.event_converters import EventInvalid, from_measurement, to_feedback, to_prediction
 from drift.measurement import Measurement, Measurer
 from drift.state_store import NEVER, StateStore, Versions, newest_first
-from drift.version_state import VersionState
+from drift.version_state import VersionState, WindowSize
 from servicekit.event_stream import Event, EventPublisher, entry_order
 
 _log = structlog.get_logger(__name__)
@@ -30,7 +31,8 @@ GROUP = "drift"
 CONSUMER = "drift"
 """The same in every replica, so that each is handed what another one left. Under names of their
 own, entries of a replica that is gone would come a minute after the newer ones, and be skipped."""
-BATCH_SIZE = 500
+BATCH_SIZE = 5000
+"""Each batch stores the windows that it changed, some hundred KB each."""
 
 APPLIED = prometheus_client.Counter(
     "weir_drift_events_applied_total", "Events that the windows or counts hold.", ["stream"]
@@ -40,7 +42,13 @@ SKIPPED = prometheus_client.Counter(
 )
 CLOSED = prometheus_client.Counter("weir_drift_windows_closed_total", "Windows that were filled.")
 
+REPEATED = prometheus_client.Counter(
+    "weir_drift_events_repeated_total", "Predictions that had been appended before.", ["stream"]
+)
+
 FactT = TypeVar("FactT", PredictionFacts, FeedbackFacts)
+Facts = Sequence[tuple[str, FactT]]
+"""Each with the entry that it came in."""
 
 
 class EarlierEntriesHeld(Exception):
@@ -52,6 +60,7 @@ class _Batch:
     versions: Versions
     states: dict[ModelVersion, VersionState] = field(default_factory=dict)
     closed: int = 0
+    repeated: int = 0
     measurements: list[Measurement] = field(default_factory=list)
 
 
@@ -59,7 +68,7 @@ class Monitor:
     """Handles batches of the prediction streams and of the feedback stream.
 
     Args:
-        window_rows: rows at which a window that begins now will close.
+        window_size: of a window that begins now.
         kept_versions: model versions of which state is kept.
     """
 
@@ -70,14 +79,14 @@ class Monitor:
         measurer: Measurer,
         *,
         measurements_stream: str,
-        window_rows: int,
+        window_size: WindowSize,
         kept_versions: int,
     ) -> None:
         self._store = store
         self._publisher = publisher
         self._measurer = measurer
         self._measurements_stream = measurements_stream
-        self._window_rows = window_rows
+        self._window_size = window_size
         self._kept_versions = kept_versions
         self._one_at_a_time = asyncio.Lock()
 
@@ -88,18 +97,18 @@ class Monitor:
             StateUnavailable, EventStreamUnavailable: Redis is away; nothing was applied.
             StateConflict, EarlierEntriesHeld: another replica is at work; nothing was applied.
         """
-        await self._take(stream, events, to_prediction, self._fold_prediction)
+        await self._take(stream, events, to_prediction, self._fold_predictions)
 
     async def take_feedback(self, stream: str, events: Sequence[Event]) -> None:
         """Counts a batch of FeedbackRecorded; raises as `take_predictions` does."""
-        await self._take(stream, events, to_feedback, _fold_feedback)
+        await self._take(stream, events, to_feedback, self._fold_feedback)
 
     async def _take(
         self,
         stream: str,
         events: Sequence[Event],
         convert: Callable[[Event], FactT | None],
-        fold: Callable[[_Batch, str, FactT], None],
+        fold: Callable[[_Batch, VersionState, Facts[FactT]], None],
     ) -> None:
         async with self._one_at_a_time, self._store.transaction() as transaction:
             position = await transaction.position(stream)
@@ -110,10 +119,9 @@ class Monitor:
                 raise EarlierEntriesHeld("another replica holds earlier entries")
             facts, skipped = _read(fresh, convert)
             batch = _Batch(await transaction.versions())
-            for entry_id, fact in facts:
-                if fact.about not in batch.states:
-                    batch.states[fact.about] = await transaction.load(fact.about)
-                fold(batch, entry_id, fact)
+            for about, of_version in _by_version(facts).items():
+                batch.states[about] = await transaction.load(about)
+                fold(batch, batch.states[about], of_version)
             forgotten = self._forget_oldest(batch)
             if batch.measurements:
                 measured = [from_measurement(measurement) for measurement in batch.measurements]
@@ -121,18 +129,32 @@ class Monitor:
             await transaction.store(
                 stream, fresh[-1].entry_id, batch.versions, batch.states, forgotten
             )
-        _account(stream, len(facts), skipped, batch.closed)
+        _account(stream, len(facts), skipped, batch)
 
-    def _fold_prediction(self, batch: _Batch, entry_id: str, prediction: PredictionFacts) -> None:
-        about = prediction.about
-        batch.versions[about] = entry_id
-        closed = batch.states[about].add(prediction, self._window_rows)
-        if closed is None:
-            return
-        batch.closed += 1
-        measurement = self._measurer.measure(about, closed, entry_id)
-        if measurement is not None:
-            batch.measurements.append(measurement)
+    def _fold_predictions(
+        self, batch: _Batch, state: VersionState, facts: Facts[PredictionFacts]
+    ) -> None:
+        about = facts[0][1].about
+        batch.versions[about] = facts[-1][0]
+        fresh = [(entry, fact) for entry, fact in facts if state.recent.add(fact.prediction_id)]
+        batch.repeated += len(facts) - len(fresh)
+        while fresh:
+            taken = state.take([fact for _, fact in fresh], self._window_size)
+            entry_id = fresh[taken - 1][0]
+            fresh = fresh[taken:]
+            if state.open is not None or state.closed is None:
+                continue
+            batch.closed += 1
+            measurement = self._measurer.measure(about, state.closed, entry_id)
+            if measurement is not None:
+                batch.measurements.append(measurement)
+
+    def _fold_feedback(
+        self, batch: _Batch, state: VersionState, facts: Facts[FeedbackFacts]
+    ) -> None:
+        feedback = [fact for _, fact in facts]
+        batch.versions.setdefault(feedback[0].about, NEVER)
+        state.take_feedback(feedback, self._window_size)
 
     def _forget_oldest(self, batch: _Batch) -> Sequence[ModelVersion]:
         forgotten = newest_first(batch.versions)[self._kept_versions :]
@@ -143,9 +165,11 @@ class Monitor:
         return forgotten
 
 
-def _fold_feedback(batch: _Batch, entry_id: str, feedback: FeedbackFacts) -> None:
-    batch.versions.setdefault(feedback.about, NEVER)
-    batch.states[feedback.about].feedback.add(feedback)
+def _by_version(facts: Facts[FactT]) -> dict[ModelVersion, list[tuple[str, FactT]]]:
+    found: dict[ModelVersion, list[tuple[str, FactT]]] = {}
+    for entry_id, fact in facts:
+        found.setdefault(fact.about, []).append((entry_id, fact))
+    return found
 
 
 def _read(
@@ -164,9 +188,10 @@ def _read(
     return facts, skipped
 
 
-def _account(stream: str, applied: int, skipped: Counter[str], closed: int) -> None:
-    APPLIED.labels(stream).inc(applied)
-    CLOSED.inc(closed)
+def _account(stream: str, read: int, skipped: Counter[str], batch: _Batch) -> None:
+    APPLIED.labels(stream).inc(read - batch.repeated)
+    REPEATED.labels(stream).inc(batch.repeated)
+    CLOSED.inc(batch.closed)
     for reason, count in skipped.items():
         SKIPPED.labels(stream, reason).inc(count)
     if skipped:

@@ -8,7 +8,7 @@ from drift.comparison import compare
 from drift.domain import ModelVersion, ReferenceInvalid, ReferenceMissing, StateUnavailable
 from drift.reference_repository import ReferenceRepository
 from drift.state_store import StateStore
-from drift.version_state import Window
+from drift.version_state import Window, WindowSize
 from servicekit.event_stream import entry_order
 
 ROWS = Gauge("weir_drift_window_rows", "Predictions in the reported window.", ["model", "version"])
@@ -43,14 +43,14 @@ class Observer:
         *,
         streams: Sequence[str],
         minimum_rows: int,
-        window_rows: int,
+        window_size: WindowSize,
         clock: Callable[[], float],
     ) -> None:
         self._store = store
         self._references = references
         self._streams = streams
         self._minimum_rows = minimum_rows
-        self._window_rows = window_rows
+        self._window_size = window_size
         self._clock = clock
         self._shown: dict[Gauge, set[_Labels]] = {}
 
@@ -64,7 +64,7 @@ class Observer:
             }
             for version in await self._store.versions():
                 state = await self._store.load(version)
-                window = state.reported(self._minimum_rows, self._window_rows)
+                window = state.reported(self._minimum_rows, self._window_size)
                 labels = (version.model, version.version)
                 values[ROWS][labels] = window.rows
                 differences = self._differences(version, window)
@@ -85,7 +85,7 @@ class Observer:
             reference = self._references.find(version)
         except (ReferenceMissing, ReferenceInvalid):
             return None
-        signals = compare(reference.observations, window.observations, self._minimum_rows)
+        signals = compare(reference.window, window.observed, self._minimum_rows)
         return {
             (version.model, version.version, signal.name, statistic): value
             for signal in signals

@@ -1,38 +1,19 @@
 """Reads the references of model packages: `<repository>/<model>/<version>/reference.json`."""
 
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import structlog
 from pydantic import ValidationError
 
 from drift.domain import ModelVersion, ReferenceInvalid, ReferenceMissing
-from drift.observations import Observations
-from drift.signal_records import Record, SignalRecords
+from drift.reference_format import parse_reference
+from drift.signals import SignalReference
 
 _log = structlog.get_logger(__name__)
 
-_LARGEST_FILE = 4 * 1024 * 1024
-_MOST_CACHED = 100
+_LARGEST_FILE = 16 * 1024 * 1024
+_MOST_CACHED = 20
 _FILE = "reference.json"
-
-
-@dataclass(frozen=True, slots=True)
-class Reference:
-    """What a model version saw and said before it served."""
-
-    source: str
-    observations: Observations
-
-
-class _ReferenceFile(Record):
-    format: Literal[1]
-    model: str
-    model_version: str
-    source: str
-    rows: int
-    signals: SignalRecords
 
 
 class ReferenceRepository:
@@ -40,9 +21,11 @@ class ReferenceRepository:
 
     def __init__(self, root: Path) -> None:
         self._root = root
-        self._read: dict[ModelVersion, tuple[tuple[int, int], Reference | ReferenceInvalid]] = {}
+        self._read: dict[
+            ModelVersion, tuple[tuple[int, int], SignalReference | ReferenceInvalid]
+        ] = {}
 
-    def find(self, version: ModelVersion) -> Reference:
+    def find(self, version: ModelVersion) -> SignalReference:
         """The reference of a version. Its names have passed `is_name`.
 
         Raises:
@@ -81,16 +64,11 @@ def _natural_order(version: str) -> tuple[int, str]:
     return (int(version), "") if version.isdecimal() else (-1, version)
 
 
-def _read(path: Path, size: int, version: ModelVersion) -> Reference | ReferenceInvalid:
+def _read(path: Path, size: int, version: ModelVersion) -> SignalReference | ReferenceInvalid:
     try:
         if size > _LARGEST_FILE:
             raise ValueError("it is too large")
-        content = _ReferenceFile.model_validate_json(path.read_bytes())
-        if (content.model, content.model_version) != (version.model, version.version):
-            raise ValueError("it is of another model version")
-        observations = content.signals.observations()
-        if content.rows != observations.rows:
-            raise ValueError("its signals count different rows")
+        return parse_reference(path.read_bytes(), version)
     except ValidationError as error:
         places = sorted({".".join(map(str, fault["loc"])) or _FILE for fault in error.errors()})
         return _logged(version, f"it does not fit the format at {', '.join(places[:5])}")
@@ -98,7 +76,6 @@ def _read(path: Path, size: int, version: ModelVersion) -> Reference | Reference
         return _logged(version, error.strerror or "it cannot be read")
     except ValueError as error:
         return _logged(version, str(error))
-    return Reference(content.source, observations)
 
 
 def _logged(version: ModelVersion, why: str) -> ReferenceInvalid:

@@ -14,6 +14,7 @@ from drift.domain import (
 )
 from drift.reference_repository import ReferenceRepository
 from drift.state_store import NEVER, StateStore, Versions, newest_first
+from drift.version_state import WindowSize
 from servicekit.errors import FieldViolation
 
 
@@ -26,13 +27,13 @@ class Reporter:
         references: ReferenceRepository,
         *,
         minimum_rows: int,
-        window_rows: int,
+        window_size: WindowSize,
         clock: Callable[[], datetime],
     ) -> None:
         self._store = store
         self._references = references
         self._minimum_rows = minimum_rows
-        self._window_rows = window_rows
+        self._window_size = window_size
         self._clock = clock
 
     async def report(self, model: str, version: str) -> Report:
@@ -58,14 +59,14 @@ class Reporter:
                 f"Model version {about} has neither predictions nor a reference."
             ) from None
         state = await self._store.load(about)
-        window = state.reported(self._minimum_rows, self._window_rows)
+        window = state.reported(self._minimum_rows, self._window_size)
         return Report(
             about=about,
             generated_at=self._clock(),
             reference_source=reference.source,
-            reference_rows=reference.observations.rows,
+            reference_rows=reference.window.rows,
             window=window.span(),
-            signals=compare(reference.observations, window.observations, self._minimum_rows),
+            signals=compare(reference.window, window.observed, self._minimum_rows),
             feedback=state.feedback.summary(),
         )
 

@@ -31,8 +31,17 @@ class Settings(GrpcServerSettings, TokenSettings, EventSettings, TelemetrySettin
         default=1000,
         ge=10,
         le=1_000_000,
-        description="Predictions at which a model version's window closes. A new value holds from "
-        "the next window on.",
+        description="Predictions that a model version's window has before it closes. A new value "
+        "holds from the next window on.",
+    )
+    drift_window_seconds: float = Field(
+        default=0,
+        ge=0,
+        le=31_536_000,
+        description="Time that a window spans before it closes, from its earliest prediction to "
+        "its latest: it closes when it has both, the predictions and the time. 0 for the "
+        "predictions alone; a model with much traffic should have minutes, or its windows are "
+        "too many to read.",
     )
     drift_minimum_rows: int = Field(
         default=30,
@@ -49,7 +58,7 @@ class Settings(GrpcServerSettings, TokenSettings, EventSettings, TelemetrySettin
         "predicted with longest ago is forgotten. Also bounds the labels of the metrics.",
     )
     drift_store_interval: float = Field(
-        default=0.25,
+        default=1.0,
         ge=0,
         le=10,
         description="Shortest time between two stores of a stream that is not behind, seconds: a "

@@ -1,17 +1,27 @@
-"""Observations as JSON: the same form in a package's reference and in a stored window."""
+"""Signals as JSON: the same form in a package's reference and in a stored window."""
 
 from base64 import b64decode, b64encode
-from typing import Annotated, Literal, Self
+from collections.abc import Mapping
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, model_validator
+import numpy as np
+import numpy.typing as npt
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, TypeAdapter, model_validator
 
+from drift.category_counts import CategoryCounts
+from drift.distinct_inputs import CAPACITY as MOST_HASHES
+from drift.distinct_inputs import DistinctInputs
 from drift.intervals import RatioSums
 from drift.number_distribution import Moments, NumberDistribution
-from drift.observations import Observations
+from drift.signals import Group, Held, Kind, SignalWindow, Watched
+from drift.vector_reservoir import CAPACITY as MOST_VECTORS
+from drift.vector_reservoir import RIGHT, UNKNOWN, VectorReservoir, VectorRows
 
 Count = Annotated[int, Field(ge=0)]
+Rows = Annotated[int, Field(ge=1)]
 NotNegative = Annotated[FiniteFloat, Field(ge=0)]
 _ROUNDING = 1e-6
+_MOST_SIGNALS = 2000
 
 
 class Record(BaseModel):
@@ -20,13 +30,18 @@ class Record(BaseModel):
     model_config = ConfigDict(frozen=True, strict=True, extra="ignore")
 
 
-class NumberRecord(Record):
+class _SignalRecord(Record):
+    # Names of enumerations are texts in JSON.
+    group: Annotated[Group, Field(strict=False)]
+
+
+class NumberRecord(_SignalRecord):
     """A distribution of numbers."""
 
     kind: Literal["number"] = "number"
     kll: str
     """A `kll_floats_sketch` of Apache DataSketches, base64."""
-    rows: Annotated[int, Field(ge=1)]
+    rows: Rows
     mean: FiniteFloat
     variance: NotNegative
     """Unbiased sample variance."""
@@ -34,11 +49,12 @@ class NumberRecord(Record):
     maximum: FiniteFloat
 
     @classmethod
-    def of(cls, distribution: NumberDistribution) -> Self:
+    def of(cls, group: Group, distribution: NumberDistribution) -> Self:
         """What is kept of a distribution that has rows."""
         moments = distribution.moments
         return cls(
-            kll=b64encode(distribution.sketch_bytes()).decode(),
+            group=group,
+            kll=_text(distribution.sketch_bytes()),
             rows=moments.rows,
             mean=moments.mean,
             variance=moments.variance,
@@ -46,7 +62,7 @@ class NumberRecord(Record):
             maximum=moments.maximum,
         )
 
-    def distribution(self) -> NumberDistribution:
+    def held(self) -> NumberDistribution:
         """Gives it back.
 
         Raises:
@@ -55,7 +71,7 @@ class NumberRecord(Record):
         moments = Moments(
             self.rows, self.mean, self.variance * (self.rows - 1), self.minimum, self.maximum
         )
-        return NumberDistribution.restore(moments, b64decode(self.kll, validate=True))
+        return NumberDistribution.restore(moments, _bytes(self.kll))
 
     @model_validator(mode="after")
     def _mean_lies_in_the_range(self) -> Self:
@@ -65,90 +81,206 @@ class NumberRecord(Record):
         return self
 
 
-class RatioRecord(Record):
-    """Sums over rows of unknown tokens and tokens, special tokens left out."""
+class RatioRecord(_SignalRecord):
+    """Sums over rows of a numerator that is part of its denominator."""
 
     kind: Literal["ratio"] = "ratio"
-    unknown_tokens: Count
-    tokens: Count
-    rows: Annotated[int, Field(ge=1)]
-    sum_unknown_squared: Count
-    sum_tokens_squared: Count
-    sum_unknown_times_tokens: Count
+    rows: Rows
+    numerator: NotNegative
+    denominator: NotNegative
+    numerator_squared: NotNegative
+    denominator_squared: NotNegative
+    product: NotNegative
 
     @classmethod
-    def of(cls, sums: RatioSums) -> Self:
-        """What is kept of the sums; they are whole."""
+    def of(cls, group: Group, sums: RatioSums) -> Self:
+        """What is kept of the sums."""
         return cls(
-            unknown_tokens=round(sums.numerator),
-            tokens=round(sums.denominator),
+            group=group,
             rows=sums.rows,
-            sum_unknown_squared=round(sums.numerator_squared),
-            sum_tokens_squared=round(sums.denominator_squared),
-            sum_unknown_times_tokens=round(sums.product),
+            numerator=sums.numerator,
+            denominator=sums.denominator,
+            numerator_squared=sums.numerator_squared,
+            denominator_squared=sums.denominator_squared,
+            product=sums.product,
         )
 
-    def sums(self) -> RatioSums:
+    def held(self) -> RatioSums:
         """Gives them back."""
         return RatioSums(
             self.rows,
-            self.unknown_tokens,
-            self.tokens,
-            self.sum_unknown_squared,
-            self.sum_tokens_squared,
-            self.sum_unknown_times_tokens,
+            self.numerator,
+            self.denominator,
+            self.numerator_squared,
+            self.denominator_squared,
+            self.product,
         )
 
     @model_validator(mode="after")
-    def _unknown_tokens_are_tokens(self) -> Self:
-        if self.unknown_tokens > self.tokens:
-            raise ValueError("there are more unknown tokens than tokens")
+    def _numerator_is_part_of_the_denominator(self) -> Self:
+        if self.numerator > self.denominator:
+            raise ValueError("the numerator is above the denominator")
         return self
 
 
-class CategoryRecord(Record):
+class CategoryRecord(_SignalRecord):
     """Rows by category."""
 
     kind: Literal["category"] = "category"
     counts: dict[str, Count]
-
-
-class SignalRecords(Record):
-    """The four signals over the same rows."""
-
-    input_tokens: NumberRecord
-    confidence: NumberRecord
-    unknown_token_rate: RatioRecord
-    label: CategoryRecord
+    other: Count = 0
 
     @classmethod
-    def of(cls, observations: Observations) -> Self:
-        """What is kept of observations that have rows."""
+    def of(cls, group: Group, counts: CategoryCounts) -> Self:
+        """What is kept of the counts."""
+        return cls(group=group, counts=counts.counts, other=counts.other)
+
+    @property
+    def rows(self) -> int:
+        """All of them."""
+        return sum(self.counts.values()) + self.other
+
+    def held(self) -> CategoryCounts:
+        """Gives them back."""
+        counts = CategoryCounts(other=self.other)
+        counts.add(self.counts)
+        return counts
+
+
+class VectorRecord(_SignalRecord):
+    """A sample of vectors; arrays are little-endian, base64."""
+
+    kind: Literal["vector"] = "vector"
+    dimensions: Annotated[int, Field(ge=1, le=256)]
+    rows: Rows
+    """That the sample was taken of."""
+    keys: str
+    values: str
+    scales: str
+    confidences: str
+    outcomes: str
+
+    @classmethod
+    def of(cls, group: Group, reservoir: VectorReservoir) -> Self:
+        """What is kept of a reservoir that has rows."""
+        sample = reservoir.sample
         return cls(
-            input_tokens=NumberRecord.of(observations.input_tokens),
-            confidence=NumberRecord.of(observations.confidence),
-            unknown_token_rate=RatioRecord.of(observations.unknown_token_rate),
-            label=CategoryRecord(counts=observations.labels),
+            group=group,
+            dimensions=reservoir.dimensions,
+            rows=reservoir.seen,
+            keys=_text(sample.keys.astype("<u8").tobytes()),
+            values=_text(sample.values.tobytes()),
+            scales=_text(sample.scales.astype("<f4").tobytes()),
+            confidences=_text(sample.confidences.astype("<f4").tobytes()),
+            outcomes=_text(sample.outcomes.tobytes()),
         )
 
-    def observations(self) -> Observations:
+    def held(self) -> VectorReservoir:
+        """Gives it back.
+
+        Raises:
+            ValueError: its parts contradict each other.
+        """
+        sample = VectorRows(
+            _array(self.keys, "<u8").astype(np.uint64),
+            _array(self.values, "i1").reshape(-1, self.dimensions),
+            _array(self.scales, "<f4").astype(np.float32),
+            _array(self.confidences, "<f4").astype(np.float32),
+            _array(self.outcomes, "i1"),
+        )
+        lengths = {len(sample.values), len(sample.scales), len(sample.confidences)}
+        if lengths | {len(sample.outcomes)} != {len(sample)} or len(sample) > MOST_VECTORS:
+            raise ValueError("the sample of vectors contradicts itself")
+        if np.any(sample.keys[1:] <= sample.keys[:-1]) or not np.isfinite(sample.scales).all():
+            raise ValueError("the sample of vectors is out of order")
+        if np.any((sample.outcomes < UNKNOWN) | (sample.outcomes > RIGHT)):
+            raise ValueError("the sample of vectors has outcomes that are none")
+        return VectorReservoir(sample, self.rows)
+
+
+class DistinctRecord(_SignalRecord):
+    """The smallest hashes of inputs, and the rows of each; arrays are little-endian, base64."""
+
+    kind: Literal["distinct"] = "distinct"
+    rows: Rows
+    hashes: str
+    counts: str
+
+    @classmethod
+    def of(cls, group: Group, inputs: DistinctInputs) -> Self:
+        """What is kept of inputs that have rows."""
+        return cls(
+            group=group,
+            rows=inputs.rows,
+            hashes=_text(inputs.hashes.astype("<u8").tobytes()),
+            counts=_text(inputs.counts.astype("<u4").tobytes()),
+        )
+
+    def held(self) -> DistinctInputs:
         """Gives them back.
 
         Raises:
-            ValueError: a sketch is broken.
+            ValueError: they contradict each other.
         """
-        return Observations(
-            self.input_tokens.distribution(),
-            self.confidence.distribution(),
-            self.unknown_token_rate.sums(),
-            dict(self.label.counts),
-        )
+        hashes = _array(self.hashes, "<u8").astype(np.uint64)
+        counts = _array(self.counts, "<u4").astype(np.int64)
+        if not 0 < len(hashes) == len(counts) <= MOST_HASHES or int(counts.sum()) > self.rows:
+            raise ValueError("the hashes contradict their counts")
+        if np.any(hashes[1:] <= hashes[:-1]):
+            raise ValueError("the hashes are out of order")
+        return DistinctInputs(hashes, counts, self.rows)
 
-    @model_validator(mode="after")
-    def _all_count_the_same_rows(self) -> Self:
-        counted = sum(self.label.counts.values())
-        if {self.confidence.rows, self.unknown_token_rate.rows, counted} != {
-            self.input_tokens.rows
-        }:
-            raise ValueError("the signals count different rows")
-        return self
+
+SignalRecord = Annotated[
+    NumberRecord | RatioRecord | CategoryRecord | VectorRecord | DistinctRecord,
+    Field(discriminator="kind"),
+]
+Signals = Annotated[dict[str, SignalRecord], Field(max_length=_MOST_SIGNALS)]
+SIGNALS: TypeAdapter[dict[str, SignalRecord]] = TypeAdapter(Signals)
+
+
+def records_of(window: SignalWindow) -> dict[str, SignalRecord]:
+    """All signals of a window by name."""
+    return {signal.name: _record(signal.group, held) for signal, held in window.signals.items()}
+
+
+def window_of(rows: int, records: Mapping[str, SignalRecord]) -> SignalWindow:
+    """Gives a window back.
+
+    Raises:
+        ValueError: a signal is broken, or has more rows than the window.
+    """
+    # Feedback is on predictions of whatever window.
+    if any(of.rows > rows for of in records.values() if of.group is not Group.FEEDBACK):
+        raise ValueError("its signals count different rows")
+    signals: dict[Watched, Held] = {
+        Watched(name, record.group, Kind(record.kind)): record.held()
+        for name, record in records.items()
+    }
+    return SignalWindow(rows, signals)
+
+
+def _record(group: Group, held: Held) -> SignalRecord:
+    match held:
+        case NumberDistribution():
+            return NumberRecord.of(group, held)
+        case RatioSums():
+            return RatioRecord.of(group, held)
+        case CategoryCounts():
+            return CategoryRecord.of(group, held)
+        case VectorReservoir():
+            return VectorRecord.of(group, held)
+        case DistinctInputs():
+            return DistinctRecord.of(group, held)
+
+
+def _text(content: bytes) -> str:
+    return b64encode(content).decode()
+
+
+def _bytes(text: str) -> bytes:
+    return b64decode(text, validate=True)
+
+
+def _array(text: str, dtype: str) -> npt.NDArray[Any]:
+    return np.frombuffer(_bytes(text), dtype)

@@ -59,7 +59,7 @@ INPUT_TOKENS = Watched("input_tokens", Group.TEXT, Kind.NUMBER)
 UNKNOWN_TOKEN_RATE = Watched("unknown_token_rate", Group.TEXT, Kind.RATIO)
 """Of the tokens without the special ones."""
 SCRIPT = Watched("script", Group.TEXT, Kind.CATEGORY)
-"""The script that most letters of a text belong to; `none` without letters."""
+"""The script that most letters of a text belong to; texts without letters are left out."""
 MIXED_SCRIPT_RATE = Watched("mixed_script_rate", Group.TEXT, Kind.RATIO)
 """Letters of other scripts than the text's own, of all letters."""
 DUPLICATES = Watched("duplicate_rate", Group.TEXT, Kind.DISTINCT)

@@ -1,7 +1,8 @@
 """The state in the events Redis: one hash, so that one transaction stores all of it or nothing.
 
 Fields: `position:<stream>` the last applied entry, `versions` which model versions are kept and the
-entry that each was predicted with last, and per version `open:`, `closed:` and `feedback:`.
+entry that each was predicted with last, and per version `open:`, `closed:`, `feedback:` and
+`recent:`.
 """
 
 import json
@@ -17,8 +18,10 @@ from drift.domain import ModelVersion, StateUnavailable
 from drift.state_codec import (
     StateUnreadable,
     decode_feedback,
+    decode_recent,
     decode_window,
     encode_feedback,
+    encode_recent,
     encode_window,
 )
 from drift.version_state import VersionState
@@ -30,7 +33,7 @@ STATE_KEY = "weir:drift:state"
 NEVER = "0-0"
 """Before every entry of a stream."""
 _VERSIONS = "versions"
-_PARTS = ("open", "closed", "feedback")
+_PARTS = ("open", "closed", "feedback", "recent")
 
 PartT = TypeVar("PartT")
 Versions = dict[ModelVersion, str]
@@ -95,6 +98,7 @@ class StateTransaction:
             if state.closed is not None:
                 values[_field("closed", version)] = encode_window(state.closed)
             values[_field("feedback", version)] = encode_feedback(state.feedback)
+            values[_field("recent", version)] = encode_recent(state.recent)
         self._pipeline.multi()
         self._pipeline.hset(STATE_KEY, mapping=values)
         if absent:
@@ -176,12 +180,13 @@ def _redis_errors_as_ours() -> Iterator[None]:
 
 
 def _decode(version: ModelVersion, stored: Sequence[bytes | None]) -> VersionState:
-    open_, closed, feedback = stored
+    open_, closed, feedback, recent = stored
     fresh = VersionState()
     return VersionState(
         _part("open", version, open_, decode_window, fresh.open),
         _part("closed", version, closed, decode_window, fresh.closed),
         _part("feedback", version, feedback, decode_feedback, fresh.feedback),
+        _part("recent", version, recent, decode_recent, fresh.recent),
     )
 
 

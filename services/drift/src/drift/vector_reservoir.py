@@ -82,7 +82,7 @@ class VectorReservoir:
     @property
     def dimensions(self) -> int:
         """Of each vector."""
-        return self.sample.values.shape[1]
+        return int(self.sample.values.shape[1])
 
     def vectors(self) -> npt.NDArray[np.float32]:
         """[rows, dimensions] The sample as numbers."""

@@ -1,42 +1,76 @@
 """What is kept of one model version: its open window, the last closed one, and feedback."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 
+from drift.columns import feedback_columns, key_of, prediction_columns
 from drift.domain import FeedbackFacts, FeedbackSummary, PredictionFacts, WindowSpan
 from drift.intervals import wilson
-from drift.observations import Observations
+from drift.signals import SignalWindow
+
+RECENT_PREDICTIONS = 4096
+"""Predictions that are recognised when a publisher appends them again, which it does within
+seconds, after an append of which the answer was lost."""
+
+
+@dataclass(frozen=True, slots=True)
+class WindowSize:
+    """A window closes when it has that many predictions and spans that time, so at the later."""
+
+    rows: int
+    time: timedelta = timedelta(0)
+    """From the earliest prediction to the latest."""
 
 
 @dataclass(slots=True)
 class Window:
-    """Predictions that followed each other, until there are `capacity` of them."""
+    """Predictions that followed each other, and the feedback that came meanwhile."""
 
-    capacity: int
+    size: WindowSize
     first_predicted_at: datetime | None = None
     last_predicted_at: datetime | None = None
-    observations: Observations = field(default_factory=Observations)
+    observed: SignalWindow = field(default_factory=SignalWindow)
 
     @property
     def rows(self) -> int:
         """Predictions in it."""
-        return self.observations.rows
+        return self.observed.rows
 
     @property
     def full(self) -> bool:
         """Whether it is to be closed."""
-        return self.rows >= self.capacity
+        return self._is_full(self.rows)
 
-    def add(self, prediction: PredictionFacts) -> None:
-        """Takes one prediction; several replicas make them, so their times may run back a bit."""
-        at = prediction.predicted_at
-        self.first_predicted_at = min(self.first_predicted_at or at, at)
-        self.last_predicted_at = max(self.last_predicted_at or at, at)
-        self.observations.add(prediction)
+    def take(self, predictions: Sequence[PredictionFacts]) -> int:
+        """Takes predictions up to the one that fills it; returns how many.
+
+        Several replicas make them, and clocks step: their times may run back.
+        """
+        taken = 0
+        while taken < len(predictions) and not self._is_full(self.rows + taken):
+            at = predictions[taken].predicted_at
+            self.first_predicted_at = min(self.first_predicted_at or at, at)
+            self.last_predicted_at = max(self.last_predicted_at or at, at)
+            taken += 1
+        self.observed.update(taken, prediction_columns(predictions[:taken]))
+        return taken
+
+    def take_feedback(self, feedback: Sequence[FeedbackFacts]) -> None:
+        """Takes feedback, on whatever predictions."""
+        self.observed.update(0, feedback_columns(feedback))
 
     def span(self) -> WindowSpan:
         """Which predictions it holds."""
-        return WindowSpan(self.first_predicted_at, self.last_predicted_at, self.rows, self.capacity)
+        return WindowSpan(
+            self.first_predicted_at, self.last_predicted_at, self.rows, self.size.rows
+        )
+
+    def _is_full(self, rows: int) -> bool:
+        if self.first_predicted_at is None or self.last_predicted_at is None:
+            return False
+        spanned = self.last_predicted_at - self.first_predicted_at
+        return rows >= self.size.rows and spanned >= self.size.time
 
 
 @dataclass(slots=True)
@@ -58,29 +92,56 @@ class FeedbackCount:
 
 
 @dataclass(slots=True)
+class RecentPredictions:
+    """The newest predictions by the hashes of their ids, oldest first."""
+
+    keys: dict[bytes, None] = field(default_factory=dict)
+
+    def add(self, prediction_id: str) -> bool:
+        """Remembers a prediction; False if it is known. One without an id is always new."""
+        if not prediction_id:
+            return True
+        key = key_of(prediction_id)
+        if key in self.keys:
+            return False
+        self.keys[key] = None
+        if len(self.keys) > RECENT_PREDICTIONS:
+            del self.keys[next(iter(self.keys))]
+        return True
+
+
+@dataclass(slots=True)
 class VersionState:
     """Of one model version; nothing has happened by default."""
 
     open: Window | None = None
     closed: Window | None = None
     feedback: FeedbackCount = field(default_factory=FeedbackCount)
+    recent: RecentPredictions = field(default_factory=RecentPredictions)
 
-    def add(self, prediction: PredictionFacts, capacity: int) -> Window | None:
-        """Takes one prediction; returns the window if that closed it."""
+    def take(self, predictions: Sequence[PredictionFacts], size: WindowSize) -> int:
+        """Takes predictions up to the one that closes a window, which then is `closed`."""
         if self.open is None:
-            self.open = Window(capacity)
-        self.open.add(prediction)
-        if not self.open.full:
-            return None
-        self.closed, self.open = self.open, None
-        return self.closed
+            self.open = Window(size)
+        taken = self.open.take(predictions)
+        if self.open.full:
+            self.closed, self.open = self.open, None
+        return taken
 
-    def reported(self, minimum_rows: int, capacity: int) -> Window:
+    def take_feedback(self, feedback: Sequence[FeedbackFacts], size: WindowSize) -> None:
+        """Counts feedback; the open window has it, too."""
+        if self.open is None:
+            self.open = Window(size)
+        self.open.take_feedback(feedback)
+        for each in feedback:
+            self.feedback.add(each)
+
+    def reported(self, minimum_rows: int, size: WindowSize) -> Window:
         """The newest window that says something.
 
         That is the open one, unless it has too few rows yet and a closed one exists.
         """
-        current = self.open or Window(capacity)
+        current = self.open or Window(size)
         if self.closed is not None and current.rows < minimum_rows:
             return self.closed
         return current

@@ -123,6 +123,28 @@ class TextFacts:
     """Tokens that the model saw, special tokens included, after truncation."""
     unknown_tokens: int
     special_tokens: int
+    letters: Mapping[str, int] = field(default_factory=dict)
+    """By script."""
+
+
+@dataclass(frozen=True, slots=True)
+class Projection:
+    """The pooled hidden state in a few dimensions, for drift watch; each is `value * scale`."""
+
+    values: bytes
+    """One int8 for each dimension."""
+    scale: float
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedValues:
+    """Numbers of a row that the package has drift watch."""
+
+    features: Mapping[str, float]
+    """NaN where one is missing."""
+    out_of_range: tuple[str, ...]
+    """Features outside of the range that the package states."""
+    predicted: Mapping[str, float]
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,6 +160,10 @@ class Scored:
     """What a model of tensors gave, one row; None for a text."""
     cached: bool = False
     """The model was not run: the same version had answered the same input before."""
+    projection: Projection | None = None
+    """Where the graph gives one."""
+    watched: WatchedValues | None = None
+    """Of a model of tensors whose package names some."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -68,6 +68,30 @@ class TensorInputs(BaseModel):
     max_tokens: Literal[0] = 0
 
 
+class WatchedNumber(BaseModel):
+    """A number of an input or an output that goes on record, for drift watch."""
+
+    tensor: str
+    column: int = Field(default=0, ge=0)
+    """Its place in the row of the tensor, row-major."""
+    name: str = Field(default="", max_length=100)
+    """What reports call it; the tensor's name where it is empty."""
+    minimum: float | None = None
+    maximum: float | None = None
+    """The range that is to be expected; an input outside of it is counted."""
+
+    @property
+    def title(self) -> str:
+        """What reports call it."""
+        return self.name or self.tensor
+
+    @model_validator(mode="after")
+    def _range_is_one(self) -> Self:
+        if self.minimum is not None and self.maximum is not None and self.minimum > self.maximum:
+            raise ValueError("minimum is above maximum")
+        return self
+
+
 class BatchingOptions(BaseModel):
     """What the model allows to run together; without them the task decides."""
 
@@ -125,6 +149,19 @@ class TensorManifest(Manifest):
     outputs: tuple[TensorSpec, ...] = Field(min_length=1)
     probabilities: str = ""
     """The output that holds one probability per label."""
+    watched: tuple[WatchedNumber, ...] = Field(default=(), max_length=256)
+    """None without being named: a table's values may be nobody else's business."""
+
+    @model_validator(mode="after")
+    def _watched_are_numbers(self) -> Self:
+        specs = {spec.name: spec for spec in (*self.inputs.tensors, *self.outputs)}
+        for watched in self.watched:
+            spec = specs.get(watched.tensor)
+            if spec is None or spec.datatype == "BYTES":
+                raise ValueError(f"there are no numbers {watched.tensor!r} to be watched")
+        if len({watched.title for watched in self.watched}) < len(self.watched):
+            raise ValueError("two watched numbers have one name")
+        return self
 
     @model_validator(mode="after")
     def _outputs_agree(self) -> Self:

@@ -6,6 +6,9 @@ import numpy as np
 import numpy.typing as npt
 import onnxruntime as ort
 
+Floats = npt.NDArray[np.float32]
+_PROJECTION = "projection"
+
 
 def open_session(path: Path) -> ort.InferenceSession:
     """A session whose runs stay on the thread that asks for them.
@@ -42,19 +45,20 @@ class OnnxBackend:
         unknown = self._inputs - {"input_ids", "attention_mask", "token_type_ids"}
         if unknown or "input_ids" not in self._inputs or "logits" not in outputs:
             raise ValueError(f"{path.name} takes {sorted(self._inputs)}, gives {sorted(outputs)}")
+        self._outputs = ["logits", _PROJECTION] if _PROJECTION in outputs else ["logits"]
 
-    def logits(
+    def run(
         self, token_ids: npt.NDArray[np.int64], attention_mask: npt.NDArray[np.int64]
-    ) -> npt.NDArray[np.float32]:
+    ) -> tuple[Floats, Floats | None]:
         """Logits [texts, labels] of token ids [texts, tokens] and their mask, 0 where padded.
 
-        A graph that takes no mask must be given no padding.
+        With them the pooled hidden states [texts, dimensions], where the graph gives them. A graph
+        that takes no mask must be given no padding.
         """
         feeds = {"input_ids": token_ids}
         if "attention_mask" in self._inputs:
             feeds["attention_mask"] = attention_mask
         if "token_type_ids" in self._inputs:
             feeds["token_type_ids"] = np.zeros_like(token_ids)
-        (logits,) = self._session.run(["logits"], feeds)
-        result: npt.NDArray[np.float32] = logits
-        return result
+        found: list[Floats] = self._session.run(self._outputs, feeds)
+        return found[0], found[1] if len(found) > 1 else None

@@ -14,8 +14,10 @@ from inference.domain import (
     Item,
     Keeping,
     Prediction,
+    Projection,
     Rejection,
     SealingKeyMissing,
+    WatchedValues,
 )
 from inference.sealing import InputSealer
 from servicekit.event_stream import EventPublisher, EventStreamUnavailable
@@ -30,6 +32,7 @@ UNLOGGED = Counter(
 )
 
 _NOTHING = Keeping()
+_UNWATCHED = WatchedValues({}, (), {})
 _NO_KEY = Rejection(
     Fault.SEALING_KEY_MISSING,
     "The prediction cannot be recorded: the service has no key to seal its input with.",
@@ -106,6 +109,7 @@ def _event(prediction: Prediction, sealed_input: bytes) -> events_pb2.Prediction
     item, scored = prediction.item, prediction.scored
     predicted_at = Timestamp()
     predicted_at.FromDatetime(prediction.predicted_at)
+    watched = scored.watched or _UNWATCHED
     return events_pb2.PredictionRecorded(
         prediction_id=str(prediction.prediction_id),
         predicted_at=predicted_at,
@@ -121,6 +125,7 @@ def _event(prediction: Prediction, sealed_input: bytes) -> events_pb2.Prediction
             tokens=scored.facts.tokens,
             unknown_tokens=scored.facts.unknown_tokens,
             special_tokens=scored.facts.special_tokens,
+            letters=scored.facts.letters,
         ),
         label=prediction.label,
         confidence=prediction.confidence,
@@ -129,8 +134,18 @@ def _event(prediction: Prediction, sealed_input: bytes) -> events_pb2.Prediction
         shadow=prediction.shadow,
         keeping=None if item.keeping == _NOTHING else _keeping(item.keeping),
         sealed_input=sealed_input,
-        cached=prediction.scored.cached,
+        cached=scored.cached,
+        projection=_projection(scored.projection),
+        features=watched.features,
+        features_out_of_range=watched.out_of_range,
+        predicted_values=watched.predicted,
     )
+
+
+def _projection(projection: Projection | None) -> events_pb2.Projection | None:
+    if projection is None:
+        return None
+    return events_pb2.Projection(values=projection.values, scale=projection.scale)
 
 
 def _keeping(keeping: Keeping) -> keeping_pb2.Keeping:

@@ -15,6 +15,7 @@ from inference.onnx_tensors import TensorGraph
 from inference.package import GoldenRow, ModelPackage, PackageInvalid
 from inference.runnable import Batching, Prepared
 from inference.tensor_values import Array, array_of, digest, fault_of
+from inference.watched_numbers import WatchedNumbers
 
 _MAX_ITEMS = 64
 """Rows that run together where the manifest does not say."""
@@ -52,6 +53,7 @@ class TensorModel:
         self.batching = Batching(independent=together, max_items=most, max_padded_tokens=most)
         self._specs = {spec.name: spec for spec in manifest.inputs.tensors}
         self._graph = graph
+        self._watched = WatchedNumbers(manifest)
         self._sample = sample
 
     def prepare(self, item: Item) -> PreparedRow | Rejection:
@@ -110,6 +112,7 @@ class TensorModel:
             facts=TextFacts(row.sha256, characters=0, tokens=0, unknown_tokens=0, special_tokens=0),
             milliseconds=milliseconds,
             outputs=outputs,
+            watched=self._watched.of(row.tensors, outputs),
         )
 
 

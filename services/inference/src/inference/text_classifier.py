@@ -12,7 +12,9 @@ from inference.domain import Caller, Fault, Item, Rejection, Scored, TextFacts
 from inference.manifest import TextManifest
 from inference.onnx_backend import OnnxBackend
 from inference.package import ModelPackage, PackageInvalid
+from inference.projection import projections
 from inference.runnable import Batching, Prepared
+from inference.scripts import letters_by_script
 from inference.text_encoder import TextEncoder
 
 _MAX_ITEMS = 16
@@ -65,6 +67,7 @@ class TextClassifier:
                 tokens=encoded.token_ids.shape[1],
                 unknown_tokens=encoded.unknown_tokens,
                 special_tokens=encoded.special_tokens,
+                letters=letters_by_script(text),
             ),
         )
 
@@ -81,15 +84,18 @@ class TextClassifier:
             token_ids[row, : text.size] = text.token_ids
             mask[row, : text.size] = 1
         started = time.perf_counter()
-        logits = self._backend.logits(token_ids, mask)
+        logits, states = self._backend.run(token_ids, mask)
         milliseconds = (time.perf_counter() - started) * 1e3
         return [
             Scored(
                 probabilities=dict(zip(self.manifest.labels, shares, strict=True)),
                 facts=text.facts,
                 milliseconds=milliseconds,
+                projection=projection,
             )
-            for text, shares in zip(texts, self._probabilities(logits), strict=True)
+            for text, shares, projection in zip(
+                texts, self._probabilities(logits), projections(states, len(texts)), strict=True
+            )
         ]
 
     def _probabilities(self, logits: npt.NDArray[np.float32]) -> list[list[float]]:

@@ -72,12 +72,18 @@ class Dataset:
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
-    """What a model says of one text: the probability of each label, and how many tokens it saw."""
+    """What a model says of one text: the probability of each label, and how many tokens it saw.
+
+    ``projection`` has one int8 for each dimension of the pooled hidden state, to be multiplied by
+    ``projection_scale``; it is empty where the graph gives none.
+    """
 
     probabilities: tuple[float, ...]
     input_tokens: int
     special_tokens: int
     unknown_tokens: int
+    projection: bytes = b""
+    projection_scale: float = 0.0
 
     @property
     def label(self) -> int:

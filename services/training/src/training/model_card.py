@@ -47,8 +47,8 @@ The graph was traced and fused (attention, layer norms, embeddings, activations)
 
 {data}
 
-No text of the data is in this package. `reference.json` holds sketches and sums of the dev rows,
-and the texts of `golden.jsonl` were written for it.
+No text of the data is in this package. `reference.json` holds sketches and sums of the dev rows and
+a sample of their projections, and the texts of `golden.jsonl` were written for it.
 
 ## Recipe
 

@@ -38,6 +38,7 @@ class OnnxClassifier:
         temperature: float = 1.0,
     ) -> None:
         self._session = open_session(model)
+        self._projects = "projection" in {output.name for output in self._session.get_outputs()}
         self._tokenizer = tokenizer
         self._max_tokens = max_tokens
         self._temperature = temperature
@@ -47,13 +48,17 @@ class OnnxClassifier:
         """Classify one text of any length."""
         encoding = self._tokenizer.encode(text)
         limit = self._max_tokens or len(encoding.ids)
-        logits = run_logits(self._session, [cut_middle(encoding.ids, limit)])[0]
+        outputs = ["logits", "projection"] if self._projects else ["logits"]
+        rows = _run(self._session, [cut_middle(encoding.ids, limit)], outputs)
+        scale, projection = narrow(rows[1][0]) if self._projects else (0.0, b"")
         tokens = cut_middle(encoding.tokens, limit)
         return Prediction(
-            probabilities=tuple(softmax(logits, self._temperature).tolist()),
+            probabilities=tuple(softmax(rows[0][0], self._temperature).tolist()),
             input_tokens=len(tokens),
             special_tokens=sum(cut_middle(encoding.special_tokens_mask, limit)),
             unknown_tokens=tokens.count(self._unknown_token),
+            projection=projection,
+            projection_scale=scale,
         )
 
 
@@ -81,10 +86,26 @@ def run_logits(
     session: onnxruntime.InferenceSession, rows: Sequence[Sequence[int] | npt.NDArray[np.int32]]
 ) -> Floats:
     """The logits ``[rows, labels]`` of token ids in one run, padded to the longest row."""
+    return _run(session, rows, ["logits"])[0]
+
+
+def narrow(vector: Floats) -> tuple[float, bytes]:
+    """A vector as a scale and one int8 for each dimension; nothing where it is not finite."""
+    scale = float(np.abs(vector).max()) / 127
+    if not np.isfinite(scale):
+        return 0.0, b""
+    return scale, np.rint(vector / (scale or 1.0)).astype(np.int8).tobytes()
+
+
+def _run(
+    session: onnxruntime.InferenceSession,
+    rows: Sequence[Sequence[int] | npt.NDArray[np.int32]],
+    outputs: list[str],
+) -> list[Floats]:
     ids = np.zeros((len(rows), max(map(len, rows))), dtype=np.int64)
     mask = np.zeros_like(ids)
     for place, row in enumerate(rows):
         ids[place, : len(row)] = row
         mask[place, : len(row)] = 1
-    (logits,) = session.run(["logits"], {"input_ids": ids, "attention_mask": mask})
-    return np.asarray(logits, dtype=np.float32)
+    found = session.run(outputs, {"input_ids": ids, "attention_mask": mask})
+    return [np.asarray(each, dtype=np.float32) for each in found]

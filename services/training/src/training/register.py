@@ -140,6 +140,7 @@ def _texts(
         "tokenizer.json": tokenizer.to_str(pretty=False) + "\n",
         "reference.json": reference_text(
             answers,
+            [row for part in dev for row in part.examples],
             exported.labels,
             model=described["name"],
             version=described["version"],

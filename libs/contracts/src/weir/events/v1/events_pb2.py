@@ -27,7 +27,7 @@ from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__
 from weir.predictions.v1 import keeping_pb2 as weir_dot_predictions_dot_v1_dot_keeping__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bweir/events/v1/events.proto\x12\x0eweir.events.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!weir/predictions/v1/keeping.proto\"\x9c\x04\n\x12PredictionRecorded\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12\x30\n\x0cpredicted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05model\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x0e\n\x06tenant\x18\x05 \x01(\t\x12\x11\n\tclient_id\x18\x06 \x01(\t\x12\x13\n\x0b\x64\x65legate_id\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12)\n\x05input\x18\t \x01(\x0b\x32\x1a.weir.events.v1.InputFacts\x12\r\n\x05label\x18\n \x01(\t\x12\x12\n\nconfidence\x18\x0b \x01(\x01\x12L\n\rprobabilities\x18\x0c \x03(\x0b\x32\x35.weir.events.v1.PredictionRecorded.ProbabilitiesEntry\x12\x14\n\x0cinference_ms\x18\r \x01(\x01\x12\x0e\n\x06shadow\x18\x0e \x01(\x08\x12-\n\x07keeping\x18\x0f \x01(\x0b\x32\x1c.weir.predictions.v1.Keeping\x12\x14\n\x0csealed_input\x18\x10 \x01(\x0c\x12\x0e\n\x06\x63\x61\x63hed\x18\x11 \x01(\x08\x1a\x34\n\x12ProbabilitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\"-\n\x0cPrivateInput\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"p\n\nInputFacts\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x12\n\ncharacters\x18\x02 \x01(\r\x12\x0e\n\x06tokens\x18\x03 \x01(\r\x12\x16\n\x0eunknown_tokens\x18\x04 \x01(\r\x12\x16\n\x0especial_tokens\x18\x05 \x01(\r\"\xa8\x02\n\x10\x46\x65\x65\x64\x62\x61\x63kRecorded\x12\x13\n\x0b\x66\x65\x65\x64\x62\x61\x63k_id\x18\x01 \x01(\t\x12,\n\x08given_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rprediction_id\x18\x03 \x01(\t\x12\x0e\n\x06tenant\x18\x04 \x01(\t\x12\x11\n\tclient_id\x18\x05 \x01(\t\x12\x15\n\rcorrect_label\x18\x06 \x01(\t\x12\x12\n\x05score\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07\x63omment\x18\x08 \x01(\t\x12\r\n\x05model\x18\t \x01(\t\x12\x15\n\rmodel_version\x18\n \x01(\t\x12\x17\n\x0fpredicted_label\x18\x0b \x01(\t\x12\x12\n\nconfidence\x18\x0c \x01(\x01\x42\x08\n\x06_score\"\x80\x02\n\rAuditRecorded\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12/\n\x0boccurred_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12-\n\x07outcome\x18\x04 \x01(\x0e\x32\x1c.weir.events.v1.AuditOutcome\x12\x11\n\tclient_id\x18\x05 \x01(\t\x12\x0e\n\x06tenant\x18\x06 \x01(\t\x12\x16\n\x0e\x63lient_address\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x0e\n\x06target\x18\n \x01(\t\"\xb5\x01\n\rTokensRevoked\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12/\n\x0boccurred_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x08token_id\x18\x03 \x01(\tH\x00\x12\x13\n\tclient_id\x18\x04 \x01(\tH\x00\x12.\n\nexpires_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06tokens\"\xc1\x01\n\rModelDeployed\x12\x15\n\rdeployment_id\x18\x01 \x01(\t\x12/\n\x0b\x64\x65ployed_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05model\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x17\n\x0fmanifest_sha256\x18\x05 \x01(\t\x12\x10\n\x08instance\x18\x06 \x01(\t\x12\x17\n\x0ftraffic_percent\x18\x07 \x01(\r\"\x99\x02\n\x0f\x44\x61tasetMeasured\x12\x16\n\x0emeasurement_id\x18\x01 \x01(\t\x12/\n\x0bmeasured_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05model\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x30\n\x0cwindow_start\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nwindow_end\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04rows\x18\x07 \x01(\x04\x12\'\n\x07metrics\x18\x08 \x03(\x0b\x32\x16.weir.events.v1.Metric\":\n\x06Metric\x12\x0e\n\x06signal\x18\x01 \x01(\t\x12\x11\n\tstatistic\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x01\"\x80\x03\n\x14\x44riftIncidentChanged\x12\x13\n\x0bincident_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\r\x12.\n\nchanged_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\topened_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tclosed_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06tenant\x18\x06 \x01(\t\x12\r\n\x05model\x18\x07 \x01(\t\x12\x15\n\rmodel_version\x18\x08 \x01(\t\x12\x0e\n\x06signal\x18\t \x01(\t\x12\x31\n\x05state\x18\n \x01(\x0e\x32\".weir.events.v1.DriftIncidentState\x12\x10\n\x08severity\x18\x0b \x01(\t\x12(\n\x07\x64\x65tails\x18\x0c \x01(\x0b\x32\x17.google.protobuf.Struct*c\n\x0c\x41uditOutcome\x12\x1d\n\x19\x41UDIT_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41UDIT_OUTCOME_ALLOWED\x10\x01\x12\x19\n\x15\x41UDIT_OUTCOME_REFUSED\x10\x02*\xc4\x01\n\x12\x44riftIncidentState\x12$\n DRIFT_INCIDENT_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x44RIFT_INCIDENT_STATE_OPEN\x10\x01\x12%\n!DRIFT_INCIDENT_STATE_ACKNOWLEDGED\x10\x02\x12!\n\x1d\x44RIFT_INCIDENT_STATE_SILENCED\x10\x03\x12\x1f\n\x1b\x44RIFT_INCIDENT_STATE_CLOSED\x10\x04\x62\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x1bweir/events/v1/events.proto\x12\x0eweir.events.v1\x1a\x1cgoogle/protobuf/struct.proto\x1a\x1fgoogle/protobuf/timestamp.proto\x1a!weir/predictions/v1/keeping.proto\"\xeb\x06\n\x12PredictionRecorded\x12\x15\n\rprediction_id\x18\x01 \x01(\t\x12\x30\n\x0cpredicted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05model\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x0e\n\x06tenant\x18\x05 \x01(\t\x12\x11\n\tclient_id\x18\x06 \x01(\t\x12\x13\n\x0b\x64\x65legate_id\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12)\n\x05input\x18\t \x01(\x0b\x32\x1a.weir.events.v1.InputFacts\x12\r\n\x05label\x18\n \x01(\t\x12\x12\n\nconfidence\x18\x0b \x01(\x01\x12L\n\rprobabilities\x18\x0c \x03(\x0b\x32\x35.weir.events.v1.PredictionRecorded.ProbabilitiesEntry\x12\x14\n\x0cinference_ms\x18\r \x01(\x01\x12\x0e\n\x06shadow\x18\x0e \x01(\x08\x12-\n\x07keeping\x18\x0f \x01(\x0b\x32\x1c.weir.predictions.v1.Keeping\x12\x14\n\x0csealed_input\x18\x10 \x01(\x0c\x12\x0e\n\x06\x63\x61\x63hed\x18\x11 \x01(\x08\x12.\n\nprojection\x18\x12 \x01(\x0b\x32\x1a.weir.events.v1.Projection\x12\x42\n\x08\x66\x65\x61tures\x18\x13 \x03(\x0b\x32\x30.weir.events.v1.PredictionRecorded.FeaturesEntry\x12\x1d\n\x15\x66\x65\x61tures_out_of_range\x18\x14 \x03(\t\x12Q\n\x10predicted_values\x18\x15 \x03(\x0b\x32\x37.weir.events.v1.PredictionRecorded.PredictedValuesEntry\x1a\x34\n\x12ProbabilitiesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x01:\x02\x38\x01\x1a/\n\rFeaturesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02:\x02\x38\x01\x1a\x36\n\x14PredictedValuesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x02:\x02\x38\x01\"+\n\nProjection\x12\x0e\n\x06values\x18\x01 \x01(\x0c\x12\r\n\x05scale\x18\x02 \x01(\x02\"-\n\x0cPrivateInput\x12\x0f\n\x07subject\x18\x01 \x01(\t\x12\x0c\n\x04text\x18\x02 \x01(\t\"\xda\x01\n\nInputFacts\x12\x0e\n\x06sha256\x18\x01 \x01(\x0c\x12\x12\n\ncharacters\x18\x02 \x01(\r\x12\x0e\n\x06tokens\x18\x03 \x01(\r\x12\x16\n\x0eunknown_tokens\x18\x04 \x01(\r\x12\x16\n\x0especial_tokens\x18\x05 \x01(\r\x12\x38\n\x07letters\x18\x06 \x03(\x0b\x32\'.weir.events.v1.InputFacts.LettersEntry\x1a.\n\x0cLettersEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\r:\x02\x38\x01\"\xa8\x02\n\x10\x46\x65\x65\x64\x62\x61\x63kRecorded\x12\x13\n\x0b\x66\x65\x65\x64\x62\x61\x63k_id\x18\x01 \x01(\t\x12,\n\x08given_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x15\n\rprediction_id\x18\x03 \x01(\t\x12\x0e\n\x06tenant\x18\x04 \x01(\t\x12\x11\n\tclient_id\x18\x05 \x01(\t\x12\x15\n\rcorrect_label\x18\x06 \x01(\t\x12\x12\n\x05score\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12\x0f\n\x07\x63omment\x18\x08 \x01(\t\x12\r\n\x05model\x18\t \x01(\t\x12\x15\n\rmodel_version\x18\n \x01(\t\x12\x17\n\x0fpredicted_label\x18\x0b \x01(\t\x12\x12\n\nconfidence\x18\x0c \x01(\x01\x42\x08\n\x06_score\"\x80\x02\n\rAuditRecorded\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12/\n\x0boccurred_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06\x61\x63tion\x18\x03 \x01(\t\x12-\n\x07outcome\x18\x04 \x01(\x0e\x32\x1c.weir.events.v1.AuditOutcome\x12\x11\n\tclient_id\x18\x05 \x01(\t\x12\x0e\n\x06tenant\x18\x06 \x01(\t\x12\x16\n\x0e\x63lient_address\x18\x07 \x01(\t\x12\x12\n\nrequest_id\x18\x08 \x01(\t\x12\x0e\n\x06reason\x18\t \x01(\t\x12\x0e\n\x06target\x18\n \x01(\t\"\xb5\x01\n\rTokensRevoked\x12\x10\n\x08\x65vent_id\x18\x01 \x01(\t\x12/\n\x0boccurred_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x12\n\x08token_id\x18\x03 \x01(\tH\x00\x12\x13\n\tclient_id\x18\x04 \x01(\tH\x00\x12.\n\nexpires_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.TimestampB\x08\n\x06tokens\"\xc1\x01\n\rModelDeployed\x12\x15\n\rdeployment_id\x18\x01 \x01(\t\x12/\n\x0b\x64\x65ployed_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05model\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x17\n\x0fmanifest_sha256\x18\x05 \x01(\t\x12\x10\n\x08instance\x18\x06 \x01(\t\x12\x17\n\x0ftraffic_percent\x18\x07 \x01(\r\"\x99\x02\n\x0f\x44\x61tasetMeasured\x12\x16\n\x0emeasurement_id\x18\x01 \x01(\t\x12/\n\x0bmeasured_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\r\n\x05model\x18\x03 \x01(\t\x12\x15\n\rmodel_version\x18\x04 \x01(\t\x12\x30\n\x0cwindow_start\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12.\n\nwindow_end\x18\x06 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04rows\x18\x07 \x01(\x04\x12\'\n\x07metrics\x18\x08 \x03(\x0b\x32\x16.weir.events.v1.Metric\":\n\x06Metric\x12\x0e\n\x06signal\x18\x01 \x01(\t\x12\x11\n\tstatistic\x18\x02 \x01(\t\x12\r\n\x05value\x18\x03 \x01(\x01\"\x80\x03\n\x14\x44riftIncidentChanged\x12\x13\n\x0bincident_id\x18\x01 \x01(\t\x12\x10\n\x08revision\x18\x02 \x01(\r\x12.\n\nchanged_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\topened_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12-\n\tclosed_at\x18\x05 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0e\n\x06tenant\x18\x06 \x01(\t\x12\r\n\x05model\x18\x07 \x01(\t\x12\x15\n\rmodel_version\x18\x08 \x01(\t\x12\x0e\n\x06signal\x18\t \x01(\t\x12\x31\n\x05state\x18\n \x01(\x0e\x32\".weir.events.v1.DriftIncidentState\x12\x10\n\x08severity\x18\x0b \x01(\t\x12(\n\x07\x64\x65tails\x18\x0c \x01(\x0b\x32\x17.google.protobuf.Struct*c\n\x0c\x41uditOutcome\x12\x1d\n\x19\x41UDIT_OUTCOME_UNSPECIFIED\x10\x00\x12\x19\n\x15\x41UDIT_OUTCOME_ALLOWED\x10\x01\x12\x19\n\x15\x41UDIT_OUTCOME_REFUSED\x10\x02*\xc4\x01\n\x12\x44riftIncidentState\x12$\n DRIFT_INCIDENT_STATE_UNSPECIFIED\x10\x00\x12\x1d\n\x19\x44RIFT_INCIDENT_STATE_OPEN\x10\x01\x12%\n!DRIFT_INCIDENT_STATE_ACKNOWLEDGED\x10\x02\x12!\n\x1d\x44RIFT_INCIDENT_STATE_SILENCED\x10\x03\x12\x1f\n\x1b\x44RIFT_INCIDENT_STATE_CLOSED\x10\x04\x62\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -36,30 +36,44 @@ if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
   _globals['_PREDICTIONRECORDED_PROBABILITIESENTRY']._loaded_options = None
   _globals['_PREDICTIONRECORDED_PROBABILITIESENTRY']._serialized_options = b'8\001'
-  _globals['_AUDITOUTCOME']._serialized_start=2518
-  _globals['_AUDITOUTCOME']._serialized_end=2617
-  _globals['_DRIFTINCIDENTSTATE']._serialized_start=2620
-  _globals['_DRIFTINCIDENTSTATE']._serialized_end=2816
+  _globals['_PREDICTIONRECORDED_FEATURESENTRY']._loaded_options = None
+  _globals['_PREDICTIONRECORDED_FEATURESENTRY']._serialized_options = b'8\001'
+  _globals['_PREDICTIONRECORDED_PREDICTEDVALUESENTRY']._loaded_options = None
+  _globals['_PREDICTIONRECORDED_PREDICTEDVALUESENTRY']._serialized_options = b'8\001'
+  _globals['_INPUTFACTS_LETTERSENTRY']._loaded_options = None
+  _globals['_INPUTFACTS_LETTERSENTRY']._serialized_options = b'8\001'
+  _globals['_AUDITOUTCOME']._serialized_start=3005
+  _globals['_AUDITOUTCOME']._serialized_end=3104
+  _globals['_DRIFTINCIDENTSTATE']._serialized_start=3107
+  _globals['_DRIFTINCIDENTSTATE']._serialized_end=3303
   _globals['_PREDICTIONRECORDED']._serialized_start=146
-  _globals['_PREDICTIONRECORDED']._serialized_end=686
-  _globals['_PREDICTIONRECORDED_PROBABILITIESENTRY']._serialized_start=634
-  _globals['_PREDICTIONRECORDED_PROBABILITIESENTRY']._serialized_end=686
-  _globals['_PRIVATEINPUT']._serialized_start=688
-  _globals['_PRIVATEINPUT']._serialized_end=733
-  _globals['_INPUTFACTS']._serialized_start=735
-  _globals['_INPUTFACTS']._serialized_end=847
-  _globals['_FEEDBACKRECORDED']._serialized_start=850
-  _globals['_FEEDBACKRECORDED']._serialized_end=1146
-  _globals['_AUDITRECORDED']._serialized_start=1149
-  _globals['_AUDITRECORDED']._serialized_end=1405
-  _globals['_TOKENSREVOKED']._serialized_start=1408
-  _globals['_TOKENSREVOKED']._serialized_end=1589
-  _globals['_MODELDEPLOYED']._serialized_start=1592
-  _globals['_MODELDEPLOYED']._serialized_end=1785
-  _globals['_DATASETMEASURED']._serialized_start=1788
-  _globals['_DATASETMEASURED']._serialized_end=2069
-  _globals['_METRIC']._serialized_start=2071
-  _globals['_METRIC']._serialized_end=2129
-  _globals['_DRIFTINCIDENTCHANGED']._serialized_start=2132
-  _globals['_DRIFTINCIDENTCHANGED']._serialized_end=2516
+  _globals['_PREDICTIONRECORDED']._serialized_end=1021
+  _globals['_PREDICTIONRECORDED_PROBABILITIESENTRY']._serialized_start=864
+  _globals['_PREDICTIONRECORDED_PROBABILITIESENTRY']._serialized_end=916
+  _globals['_PREDICTIONRECORDED_FEATURESENTRY']._serialized_start=918
+  _globals['_PREDICTIONRECORDED_FEATURESENTRY']._serialized_end=965
+  _globals['_PREDICTIONRECORDED_PREDICTEDVALUESENTRY']._serialized_start=967
+  _globals['_PREDICTIONRECORDED_PREDICTEDVALUESENTRY']._serialized_end=1021
+  _globals['_PROJECTION']._serialized_start=1023
+  _globals['_PROJECTION']._serialized_end=1066
+  _globals['_PRIVATEINPUT']._serialized_start=1068
+  _globals['_PRIVATEINPUT']._serialized_end=1113
+  _globals['_INPUTFACTS']._serialized_start=1116
+  _globals['_INPUTFACTS']._serialized_end=1334
+  _globals['_INPUTFACTS_LETTERSENTRY']._serialized_start=1288
+  _globals['_INPUTFACTS_LETTERSENTRY']._serialized_end=1334
+  _globals['_FEEDBACKRECORDED']._serialized_start=1337
+  _globals['_FEEDBACKRECORDED']._serialized_end=1633
+  _globals['_AUDITRECORDED']._serialized_start=1636
+  _globals['_AUDITRECORDED']._serialized_end=1892
+  _globals['_TOKENSREVOKED']._serialized_start=1895
+  _globals['_TOKENSREVOKED']._serialized_end=2076
+  _globals['_MODELDEPLOYED']._serialized_start=2079
+  _globals['_MODELDEPLOYED']._serialized_end=2272
+  _globals['_DATASETMEASURED']._serialized_start=2275
+  _globals['_DATASETMEASURED']._serialized_end=2556
+  _globals['_METRIC']._serialized_start=2558
+  _globals['_METRIC']._serialized_end=2616
+  _globals['_DRIFTINCIDENTCHANGED']._serialized_start=2619
+  _globals['_DRIFTINCIDENTCHANGED']._serialized_end=3003
 # @@protoc_insertion_point(module_scope)

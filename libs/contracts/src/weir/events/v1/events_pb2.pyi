@@ -35,8 +35,22 @@ DRIFT_INCIDENT_STATE_SILENCED: DriftIncidentState
 DRIFT_INCIDENT_STATE_CLOSED: DriftIncidentState
 
 class PredictionRecorded(_message.Message):
-    __slots__ = ("prediction_id", "predicted_at", "model", "model_version", "tenant", "client_id", "delegate_id", "request_id", "input", "label", "confidence", "probabilities", "inference_ms", "shadow", "keeping", "sealed_input", "cached")
+    __slots__ = ("prediction_id", "predicted_at", "model", "model_version", "tenant", "client_id", "delegate_id", "request_id", "input", "label", "confidence", "probabilities", "inference_ms", "shadow", "keeping", "sealed_input", "cached", "projection", "features", "features_out_of_range", "predicted_values")
     class ProbabilitiesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class FeaturesEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: float
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
+    class PredictedValuesEntry(_message.Message):
         __slots__ = ("key", "value")
         KEY_FIELD_NUMBER: _ClassVar[int]
         VALUE_FIELD_NUMBER: _ClassVar[int]
@@ -60,6 +74,10 @@ class PredictionRecorded(_message.Message):
     KEEPING_FIELD_NUMBER: _ClassVar[int]
     SEALED_INPUT_FIELD_NUMBER: _ClassVar[int]
     CACHED_FIELD_NUMBER: _ClassVar[int]
+    PROJECTION_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_FIELD_NUMBER: _ClassVar[int]
+    FEATURES_OUT_OF_RANGE_FIELD_NUMBER: _ClassVar[int]
+    PREDICTED_VALUES_FIELD_NUMBER: _ClassVar[int]
     prediction_id: str
     predicted_at: _timestamp_pb2.Timestamp
     model: str
@@ -77,7 +95,19 @@ class PredictionRecorded(_message.Message):
     keeping: _keeping_pb2.Keeping
     sealed_input: bytes
     cached: bool
-    def __init__(self, prediction_id: _Optional[str] = ..., predicted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., tenant: _Optional[str] = ..., client_id: _Optional[str] = ..., delegate_id: _Optional[str] = ..., request_id: _Optional[str] = ..., input: _Optional[_Union[InputFacts, _Mapping]] = ..., label: _Optional[str] = ..., confidence: _Optional[float] = ..., probabilities: _Optional[_Mapping[str, float]] = ..., inference_ms: _Optional[float] = ..., shadow: _Optional[bool] = ..., keeping: _Optional[_Union[_keeping_pb2.Keeping, _Mapping]] = ..., sealed_input: _Optional[bytes] = ..., cached: _Optional[bool] = ...) -> None: ...
+    projection: Projection
+    features: _containers.ScalarMap[str, float]
+    features_out_of_range: _containers.RepeatedScalarFieldContainer[str]
+    predicted_values: _containers.ScalarMap[str, float]
+    def __init__(self, prediction_id: _Optional[str] = ..., predicted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., tenant: _Optional[str] = ..., client_id: _Optional[str] = ..., delegate_id: _Optional[str] = ..., request_id: _Optional[str] = ..., input: _Optional[_Union[InputFacts, _Mapping]] = ..., label: _Optional[str] = ..., confidence: _Optional[float] = ..., probabilities: _Optional[_Mapping[str, float]] = ..., inference_ms: _Optional[float] = ..., shadow: _Optional[bool] = ..., keeping: _Optional[_Union[_keeping_pb2.Keeping, _Mapping]] = ..., sealed_input: _Optional[bytes] = ..., cached: _Optional[bool] = ..., projection: _Optional[_Union[Projection, _Mapping]] = ..., features: _Optional[_Mapping[str, float]] = ..., features_out_of_range: _Optional[_Iterable[str]] = ..., predicted_values: _Optional[_Mapping[str, float]] = ...) -> None: ...
+
+class Projection(_message.Message):
+    __slots__ = ("values", "scale")
+    VALUES_FIELD_NUMBER: _ClassVar[int]
+    SCALE_FIELD_NUMBER: _ClassVar[int]
+    values: bytes
+    scale: float
+    def __init__(self, values: _Optional[bytes] = ..., scale: _Optional[float] = ...) -> None: ...
 
 class PrivateInput(_message.Message):
     __slots__ = ("subject", "text")
@@ -88,18 +118,27 @@ class PrivateInput(_message.Message):
     def __init__(self, subject: _Optional[str] = ..., text: _Optional[str] = ...) -> None: ...
 
 class InputFacts(_message.Message):
-    __slots__ = ("sha256", "characters", "tokens", "unknown_tokens", "special_tokens")
+    __slots__ = ("sha256", "characters", "tokens", "unknown_tokens", "special_tokens", "letters")
+    class LettersEntry(_message.Message):
+        __slots__ = ("key", "value")
+        KEY_FIELD_NUMBER: _ClassVar[int]
+        VALUE_FIELD_NUMBER: _ClassVar[int]
+        key: str
+        value: int
+        def __init__(self, key: _Optional[str] = ..., value: _Optional[int] = ...) -> None: ...
     SHA256_FIELD_NUMBER: _ClassVar[int]
     CHARACTERS_FIELD_NUMBER: _ClassVar[int]
     TOKENS_FIELD_NUMBER: _ClassVar[int]
     UNKNOWN_TOKENS_FIELD_NUMBER: _ClassVar[int]
     SPECIAL_TOKENS_FIELD_NUMBER: _ClassVar[int]
+    LETTERS_FIELD_NUMBER: _ClassVar[int]
     sha256: bytes
     characters: int
     tokens: int
     unknown_tokens: int
     special_tokens: int
-    def __init__(self, sha256: _Optional[bytes] = ..., characters: _Optional[int] = ..., tokens: _Optional[int] = ..., unknown_tokens: _Optional[int] = ..., special_tokens: _Optional[int] = ...) -> None: ...
+    letters: _containers.ScalarMap[str, int]
+    def __init__(self, sha256: _Optional[bytes] = ..., characters: _Optional[int] = ..., tokens: _Optional[int] = ..., unknown_tokens: _Optional[int] = ..., special_tokens: _Optional[int] = ..., letters: _Optional[_Mapping[str, int]] = ...) -> None: ...
 
 class FeedbackRecorded(_message.Message):
     __slots__ = ("feedback_id", "given_at", "prediction_id", "tenant", "client_id", "correct_label", "score", "comment", "model", "model_version", "predicted_label", "confidence")
