@@ -1,5 +1,6 @@
 """Rows by category in bounded memory: exact while there are few categories, lower bounds after."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
@@ -37,10 +38,7 @@ class CategoryCounts:
 
     def update(self, categories: Iterable[str]) -> None:
         """Takes one row for each."""
-        counted: dict[str, int] = {}
-        for category in categories:
-            counted[category] = counted.get(category, 0) + 1
-        self.add(counted)
+        self.add(Counter(categories))
 
     def merge(self, other: "CategoryCounts") -> None:
         """Takes the rows of another."""

@@ -10,6 +10,7 @@ Hashes = npt.NDArray[np.uint64]
 CAPACITY = 4096
 """Inputs that are told apart exactly; beyond, their number is right to 1.6 % (standard error)."""
 _ALL = 2**64
+_AT_ONCE = 65_536
 
 
 class DistinctInputs:
@@ -36,7 +37,9 @@ class DistinctInputs:
     def update(self, hashes: npt.NDArray[Any]) -> None:
         """Takes one 64-bit hash for each row."""
         self.rows += len(hashes)
-        self._take(*np.unique(self._below(hashes.astype(np.uint64)), return_counts=True))
+        for start in range(0, len(hashes), _AT_ONCE):
+            part = self._below(hashes[start : start + _AT_ONCE].astype(np.uint64))
+            self._take(*np.unique(part, return_counts=True))
 
     def merge(self, other: "DistinctInputs") -> None:
         """Takes the rows of another."""

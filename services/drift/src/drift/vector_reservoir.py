@@ -8,6 +8,7 @@ import numpy.typing as npt
 
 Keys = npt.NDArray[np.uint64]
 CAPACITY = 2048
+_AT_ONCE = 16_384
 UNKNOWN, WRONG, RIGHT = -1, 0, 1
 
 
@@ -93,6 +94,16 @@ class VectorReservoir:
         if rows.values.shape[1] != self.dimensions:
             return
         self.seen += len(rows)
+        for start in range(0, len(rows), _AT_ONCE):
+            self._take(rows.at(np.arange(start, min(start + _AT_ONCE, len(rows)))))
+
+    def merge(self, other: "VectorReservoir") -> None:
+        """Takes the rows of another."""
+        seen = self.seen + other.seen
+        self.update(other.sample)
+        self.seen = seen
+
+    def _take(self, rows: VectorRows) -> None:
         if len(self.sample) >= CAPACITY:
             rows = rows.at(np.flatnonzero(rows.keys < self.sample.keys[-1]))
         if not len(rows):
@@ -100,9 +111,3 @@ class VectorReservoir:
         both = self.sample.plus(rows)
         _, first = np.unique(both.keys, return_index=True)
         self.sample = both.at(first[:CAPACITY])
-
-    def merge(self, other: "VectorReservoir") -> None:
-        """Takes the rows of another."""
-        seen = self.seen + other.seen
-        self.update(other.sample)
-        self.seen = seen
