@@ -172,7 +172,10 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
             ),
             events_redis=events_redis,
             revoker=RevocationPublisher(
-                publisher, events_redis, stream=settings.revocations_stream
+                publisher,
+                events_redis,
+                stream=settings.revocations_stream,
+                revoked=revocations,
             ),
         )
         inference = InferenceClient(

@@ -112,3 +112,14 @@ async def test_old_revocations_leave_the_stream(post: Post, issue: Issue, redis:
     await post("revoke", token=await issue())
     # Redis drops whole nodes of a stream.
     assert await redis.xlen(STREAM) <= 101
+
+
+async def test_2_revoked_token_is_refused_at_once_by_the_gateway_that_was_told(
+    http: httpx.AsyncClient, post: Post, issue: Issue
+) -> None:
+    token = await issue()
+    await post("revoke", token=token)
+    answer = await http.get("/v1/models", headers={"authorization": f"Bearer {token}"})
+    assert answer.status_code == 401
+    assert (await post("introspect", "resources", token=token)).json() == {"active": False}
+    assert (await post("revoke", token=token)).status_code == 200
