@@ -1,4 +1,4 @@
-"""How fast a full log answers: lists, statistics, charts, exports; and the memory that it takes.
+"""How fast a full log answers: lists, statistics, charts, the audit trail, exports; and its memory.
 
     tests/bench/log_queries.py --rows 5000000 --json result.json
 
@@ -24,13 +24,13 @@ from typing import Any
 import grpc
 import httpx
 from google.protobuf.timestamp_pb2 import Timestamp
-from log_rows import DAYS, RARE_CLIENT, RARE_LABEL, fill, one_hash
+from log_rows import DAYS, RARE_CLIENT, RARE_LABEL, fill, fill_audit, one_hash
 from rich.console import Console
 from rich.table import Table
 
 from testkit.platform import Platform, running_platform
+from weir.predictions.v1 import audit_pb2, audit_pb2_grpc, predictions_pb2_grpc
 from weir.predictions.v1 import predictions_pb2 as pb
-from weir.predictions.v1 import predictions_pb2_grpc
 
 MODELS = Path(__file__).resolve().parents[2] / "deploy" / "models"
 TENANT = "demo"
@@ -84,9 +84,11 @@ class Log:
     def __init__(self, platform: Platform, channel: grpc.aio.Channel) -> None:
         self._metadata = (("authorization", f"Bearer {platform.token()}"),)
         self._stub: Any = predictions_pb2_grpc.PredictionLogServiceStub(channel)
+        self._audit: Any = audit_pb2_grpc.AuditServiceStub(channel)
 
     async def ask(self, method: str, request: Any) -> Any:
-        return await getattr(self._stub, method)(request, metadata=self._metadata, timeout=60)
+        stub = self._audit if hasattr(self._audit, method) else self._stub
+        return await getattr(stub, method)(request, metadata=self._metadata, timeout=60)
 
     async def export(self, request: Any) -> tuple[int, int]:
         """Rows and bytes."""
@@ -114,6 +116,7 @@ async def main() -> int:
             began = await fill(
                 url, TENANT, arguments.rows, lambda n: status.update(f"filling: {n:,} rows")
             )
+        await fill_audit(url, TENANT, arguments.rows // 5)
         console.print(f"{arguments.rows:,} rows in {time.perf_counter() - started:.0f} s")
         async with grpc.aio.insecure_channel(platform.endpoints.prediction_log) as channel:
             log = Log(platform, channel)
@@ -169,6 +172,7 @@ async def ask_everything(platform: Platform, log: Log, digest: str, calls: int) 
         ("90 days: series by version", "GetStatsSeries", lines),
     ):
         found.append(await timed(name, calls, STATS_MS, partial(log.ask, method, request)))
+    found += await ask_audit(platform, log, calls)
     async with http(platform) as api:
         since = ago.date()
         for name, path, bound in (
@@ -177,6 +181,30 @@ async def ask_everything(platform: Platform, log: Log, digest: str, calls: int) 
         ):
             found.append(await timed(name, calls, bound, partial(fetched, api, path)))
     return found
+
+
+async def ask_audit(platform: Platform, log: Log, calls: int) -> list[Latency]:
+    """Pages of the audit trail; each is put on the trail itself before it is given out."""
+    questions: dict[str, dict[str, Any]] = {
+        "first page": {},
+        "a month ago": {"occurred_before": stamp(datetime.now(UTC) - timedelta(days=30))},
+        "client": {"client_id": "audited-3"},
+        "target": {"target": "target-77"},
+        "refusals": {"outcome": "refused"},
+    }
+    return [
+        await timed(
+            f"audit: {name}",
+            calls,
+            LIST_MS,
+            partial(
+                log.ask,
+                "ListAuditRecords",
+                audit_pb2.ListAuditRecordsRequest(filter=audit_pb2.AuditFilter(**matching)),
+            ),
+        )
+        for name, matching in questions.items()
+    ]
 
 
 async def export_everything(

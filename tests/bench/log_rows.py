@@ -52,6 +52,24 @@ _PREDICTIONS = f"""
         FROM generate_series($2::bigint, $3::bigint) AS i
     ) AS made
 """
+# Far behind the chain that the service makes meanwhile.
+_AUDIT = f"""
+    INSERT INTO audit_log (
+        id, occurred_at, recorded_at, action, outcome, client_id, tenant, client_address,
+        request_id, reason, target, sequence, batch
+    )
+    SELECT
+        gen_random_uuid(), at, at,
+        CASE WHEN i % 50 = 0 THEN 'client.change' ELSE 'token.issue' END,
+        CASE WHEN i % 40 = 0 THEN 'refused' ELSE 'allowed' END,
+        'audited-' || i % 500, CASE WHEN i % 10 < 7 THEN $1 ELSE 'other-' || i % 10 END,
+        '198.51.100.7', md5(i::text), CASE WHEN i % 40 = 0 THEN 'invalid_client' END,
+        CASE WHEN i % 50 = 0 THEN 'target-' || i % 5000 / 50 END, 1000000000 + i, 1000000
+    FROM (
+        SELECT i, now() - (1 - i / $2::float) * interval '{DAYS} days' AS at
+        FROM generate_series(1, $2::bigint) AS i
+    ) AS made
+"""
 _FEEDBACK = """
     INSERT INTO feedback (id, given_at, prediction_id, tenant, client_id, correct_label, score)
     SELECT gen_random_uuid(), predicted_at + interval '1 minute', id, tenant, client_id,
@@ -88,6 +106,14 @@ async def fill(url: str, tenant: str, rows: int, told: Callable[[int], None]) ->
     await connection.execute("VACUUM ANALYZE", timeout=600)
     await connection.close()
     return began
+
+
+async def fill_audit(url: str, tenant: str, rows: int) -> None:
+    """Fills the audit trail over the same days: issued tokens, a few refusals, a few acts."""
+    connection = await _connect(url)
+    await connection.execute(_AUDIT, tenant, rows, timeout=600)
+    await connection.execute("VACUUM ANALYZE audit_log", timeout=600)
+    await connection.close()
 
 
 async def one_hash(url: str, tenant: str) -> str:

@@ -16,9 +16,11 @@ from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from redis.asyncio import Redis
 from sqlalchemy import func, select, text
 
-from prediction_log import privacy_grpc_api
+from prediction_log import audit_grpc_api, privacy_grpc_api
 from prediction_log.appending import Appender
 from prediction_log.audit_facts import AuditFacts
+from prediction_log.audit_grpc_api import AuditServicer
+from prediction_log.audit_queries import AuditQueries
 from prediction_log.database import Database, database_url
 from prediction_log.erasures import Erasures
 from prediction_log.event_decoding import Decode, decode_feedback, decode_prediction
@@ -49,7 +51,7 @@ from servicekit.settings import GrpcServerSettings
 from testkit.issuer import AUDIENCE, ISSUER, FakeIssuer
 from testkit.stores import PostgresStore, as_role
 from weir.events.v1 import events_pb2
-from weir.predictions.v1 import predictions_pb2_grpc, privacy_pb2_grpc
+from weir.predictions.v1 import audit_pb2_grpc, predictions_pb2_grpc, privacy_pb2_grpc
 
 STREAM = "weir:predictions:0"
 FEEDBACK_STREAM = "weir:feedback"
@@ -295,7 +297,7 @@ async def serve(
         server = GrpcServer(
             GrpcServerSettings(grpc_address=address, shutdown_grace=0.1),
             verifier=AccessTokenVerifier(issuer, issuer=ISSUER, audience=AUDIENCE),
-            scopes=SCOPES | privacy_grpc_api.SCOPES,
+            scopes=SCOPES | privacy_grpc_api.SCOPES | audit_grpc_api.SCOPES,
             # Spans of calls are tested elsewhere and cost more than the calls.
             tracer_provider=TracerProvider(ALWAYS_OFF, shutdown_on_exit=False),
         )
@@ -306,12 +308,18 @@ async def serve(
         privacy_pb2_grpc.add_PrivacyServiceServicer_to_server(
             PrivacyServicer(Erasures(database, audit, new_id), keys.pseudonyms), server.grpc
         )
+        audit_pb2_grpc.add_AuditServiceServicer_to_server(
+            AuditServicer(AuditQueries(database), audit), server.grpc
+        )
         await server.start()
         servers.append(server)
         channel = grpc.aio.insecure_channel(address)
         channels.append(channel)
         stub = predictions_pb2_grpc.PredictionLogServiceStub(channel)
-        erasing = privacy_pb2_grpc.PrivacyServiceStub(channel)
+        others = [
+            privacy_pb2_grpc.PrivacyServiceStub(channel),
+            audit_pb2_grpc.AuditServiceStub(channel),
+        ]
 
         async def call(request: Any, *, token: str = "", seconds: float = 10.0) -> Any:
             token = token or issuer.token(*sorted(set(SCOPES.values())))
@@ -319,7 +327,8 @@ async def serve(
             # Append is the one method that takes a stream of requests.
             single = isinstance(request, Message)
             name = type(request).__name__.removesuffix("Request") if single else "Append"
-            method = getattr(erasing if hasattr(erasing, name) else stub, name)
+            owner = next((other for other in others if hasattr(other, name)), stub)
+            method = getattr(owner, name)
             try:
                 if name == "ExportPredictions":
                     answers = method(request, metadata=metadata, timeout=seconds)

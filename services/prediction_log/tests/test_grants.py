@@ -38,6 +38,7 @@ def test_every_table_says_what_the_service_may_do_with_it() -> None:
         "DELETE FROM audit_log",
         "DELETE FROM audit_batches",
         "DELETE FROM audit_checkpoints",
+        "DELETE FROM audit_prunings",
         "ALTER TABLE audit_log DISABLE TRIGGER ALL",
         "UPDATE alembic_version SET version_num = '0001'",
         "SELECT weir_make_leaf('a', 'b', '{}')",

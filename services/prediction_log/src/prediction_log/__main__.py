@@ -8,13 +8,16 @@ from datetime import UTC, datetime
 import httpx
 import structlog
 
-from prediction_log import privacy_grpc_api
+from prediction_log import audit_grpc_api, privacy_grpc_api
 from prediction_log.appending import Appender
 from prediction_log.audit_checkpoints import CheckpointKeeper
 from prediction_log.audit_commands import add_audit_commands
 from prediction_log.audit_facts import AuditFacts
-from prediction_log.audit_signing import load_signer
-from prediction_log.background_work import consuming, decoders_of, erasing, signing
+from prediction_log.audit_grpc_api import AuditServicer
+from prediction_log.audit_queries import AuditQueries
+from prediction_log.audit_retention import AuditRetention
+from prediction_log.audit_signing import AuditSigner, load_signer
+from prediction_log.background_work import consuming, decoders_of, erasing, keeping_audit
 from prediction_log.database import Database, database_url
 from prediction_log.dead_letter_commands import add_dead_letter_commands
 from prediction_log.erasures import Erasures
@@ -47,15 +50,15 @@ from servicekit.revocations import RevocationList
 from servicekit.startup import describe_settings, run_service
 from servicekit.telemetry import configure_tracing, serve_metrics
 from weir.events.v1.events_pb2 import TokensRevoked
-from weir.predictions.v1 import predictions_pb2_grpc, privacy_pb2_grpc
+from weir.predictions.v1 import audit_pb2_grpc, predictions_pb2_grpc, privacy_pb2_grpc
 
 _log = structlog.get_logger(__name__)
 
 _NAME = "prediction_log"
 _ISSUER_TIMEOUT = 2.0
-_CHORES = 6
-"""Connections for looking at the schema, partitions, retention, signing the audit trail, and taking
-and carrying out erasures."""
+_CHORES = 7
+"""Connections for looking at the schema, partitions, retention, signing the audit trail and
+letting it go, and taking and carrying out erasures."""
 
 
 async def serve(settings: Settings) -> None:
@@ -75,7 +78,9 @@ async def serve(settings: Settings) -> None:
         settings, settings.export_calls * CONNECTIONS, settings.database_query_timeout
     )
     writing = _database(settings, len(decoders) + _CHORES, settings.database_write_timeout)
-    checkpoints = _checkpoints(settings, writing)
+    signer = _signer(settings)
+    checkpoints = _checkpoints(settings, writing, signer)
+    audit_retention = AuditRetention(writing, signer, settings.audit_days)
     redis = open_redis(
         settings.events_redis_url.get_secret_value(), timeout=settings.events_timeout
     )
@@ -114,15 +119,18 @@ async def serve(settings: Settings) -> None:
                 further_audiences=settings.further_audiences.split(","),
                 revocations=revocations,
             ),
-            scopes=SCOPES | privacy_grpc_api.SCOPES,
+            scopes=SCOPES | privacy_grpc_api.SCOPES | audit_grpc_api.SCOPES,
             tracer_provider=tracer_provider,
             held=True,
         )
         predictions_pb2_grpc.add_PredictionLogServiceServicer_to_server(servicer, server.grpc)
         privacy = PrivacyServicer(Erasures(writing, audit, new_id), keys.pseudonyms)
         privacy_pb2_grpc.add_PrivacyServiceServicer_to_server(privacy, server.grpc)
+        reading_audit = AuditServicer(AuditQueries(reading), audit)
+        audit_pb2_grpc.add_AuditServiceServicer_to_server(reading_audit, server.grpc)
         server.expose(SERVICE)
         server.expose(privacy_grpc_api.SERVICE)
+        server.expose(audit_grpc_api.SERVICE)
         watch = SchemaWatch(writing, schema_revisions(), server.set_serving)
         follower = RevocationFollower(
             following_redis,
@@ -137,7 +145,7 @@ async def serve(settings: Settings) -> None:
                 follower.run(),
                 every(settings.database_check_interval, watch.look),
                 *consuming(settings, watch, redis, writing, decoders, keys, tracer),
-                *signing(watch, checkpoints),
+                *keeping_audit(settings, watch, checkpoints, audit_retention),
                 *erasing(settings, watch, redis, writing, keys),
             )
             if checkpoints is not None:
@@ -161,12 +169,19 @@ def _collect_garbage_seldom() -> None:
     gc.set_threshold(50_000, 20, 100)
 
 
-def _checkpoints(settings: Settings, database: Database) -> CheckpointKeeper | None:
-    if settings.audit_signing_key_file is None:
+def _signer(settings: Settings) -> AuditSigner | None:
+    key = settings.audit_signing_key_file
+    return load_signer(key) if key else None
+
+
+def _checkpoints(
+    settings: Settings, database: Database, signer: AuditSigner | None
+) -> CheckpointKeeper | None:
+    if signer is None:
         return None
     return CheckpointKeeper(
         database,
-        load_signer(settings.audit_signing_key_file),
+        signer,
         batches=settings.audit_checkpoint_batches,
         interval=settings.audit_checkpoint_interval,
     )

@@ -23,6 +23,7 @@ BEGINNING = bytes(32)
 _ROW = b"weir.audit.row.v1\0"
 _BATCH = b"weir.audit.batch.v1\0"
 _CHECKPOINT = b"weir.audit.checkpoint.v1\0"
+_PRUNING = b"weir.audit.pruning.v1\0"
 _DIGEST = hashlib.sha256().digest_size
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _ABSENT = 2**32 - 1
@@ -110,6 +111,29 @@ class AuditCheckpoint:
     def signed_bytes(self) -> bytes:
         """What the signature is over."""
         return checkpoint_bytes(self.number, self.sha256, self.made_at)
+
+
+@dataclass(frozen=True, slots=True)
+class AuditPruning:
+    """Says that the trail up to a batch has left because of its age: what is left begins behind it.
+
+    Only who holds the key can make one, so what was removed otherwise is found missing.
+    """
+
+    number: int
+    last_sequence: int
+    sha256: bytes
+    recorded_before: datetime
+    """Every row that left was recorded before this moment."""
+    made_at: datetime
+    key_id: str
+    signature: bytes
+
+    def signed_bytes(self) -> bytes:
+        """What the signature is over."""
+        moments = (_microseconds(self.recorded_before), _microseconds(self.made_at))
+        place = struct.pack("!qqqq", self.number, self.last_sequence, *moments)
+        return _PRUNING + place + self.sha256
 
 
 def checkpoint_bytes(number: int, sha256: bytes, made_at: datetime) -> bytes:

@@ -90,6 +90,12 @@ def _described(report: Report, *, signatures: bool) -> str:
         if signatures
         else "signatures not looked at: no --public-key"
     )
+    if (gone := report.pruning) is not None:
+        lines.append(
+            f"verified from the checkpoint of batch {gone.number} on: sequences up to "
+            f"{gone.last_sequence}, recorded before {gone.recorded_before:%Y-%m-%d}, left by "
+            f"retention on {gone.made_at:%Y-%m-%d}"
+        )
     lines += [
         f"{'intact' if report.intact else 'DAMAGED'}: {report.rows} rows in "
         f"{report.head.number} batches, {report.checkpoints} checkpoints, {signed}",

@@ -1,4 +1,4 @@
-"""Puts on the audit stream what callers of the log did to private data."""
+"""Puts on the audit stream what callers of the log did to private data and to the trail."""
 
 from collections.abc import Callable
 from uuid import UUID
@@ -17,7 +17,15 @@ class AuditFacts:
         self._stream = stream
         self._new_id = new_id
 
-    async def publish(self, action: str, *, tenant: str, client_id: str, target: UUID) -> None:
+    async def publish(
+        self,
+        action: str,
+        *,
+        tenant: str,
+        client_id: str,
+        client_address: str = "",
+        target: UUID | None = None,
+    ) -> None:
         """Returns once the stream has it.
 
         Raises:
@@ -30,8 +38,9 @@ class AuditFacts:
             outcome=events_pb2.AUDIT_OUTCOME_ALLOWED,
             client_id=client_id,
             tenant=tenant,
+            client_address=client_address,
             request_id=request_context.request_id.get(),
-            target=str(target),
+            target=str(target or ""),
         )
         fact.occurred_at.FromDatetime(time_of(identifier))
         await self._publisher.publish(self._stream, [fact])

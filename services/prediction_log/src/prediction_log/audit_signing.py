@@ -1,7 +1,8 @@
-"""Ed25519 keys that sign checkpoints of the audit trail (RFC 8032; PEM as OpenSSL writes it)."""
+"""Ed25519 keys that sign what is said of the audit trail (RFC 8032; PEM as OpenSSL writes it)."""
 
 import hashlib
 from collections.abc import Iterable
+from dataclasses import replace
 from datetime import datetime
 from pathlib import Path
 
@@ -12,7 +13,12 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import (
 )
 from cryptography.hazmat.primitives.serialization import load_pem_private_key, load_pem_public_key
 
-from prediction_log.audit_chain import AuditCheckpoint, checkpoint_bytes
+from prediction_log.audit_chain import (
+    AuditCheckpoint,
+    AuditPruning,
+    ChainHead,
+    checkpoint_bytes,
+)
 from prediction_log.key_files import KeyFileInvalid
 
 
@@ -28,6 +34,14 @@ class AuditSigner:
         signature = self._key.sign(checkpoint_bytes(number, sha256, made_at))
         return AuditCheckpoint(number, sha256, made_at, self.key_id, signature)
 
+    def sign_pruning(
+        self, last: ChainHead, recorded_before: datetime, made_at: datetime
+    ) -> AuditPruning:
+        """The statement that the trail up to a batch leaves."""
+        place = (last.number, last.last_sequence, last.sha256)
+        unsigned = AuditPruning(*place, recorded_before, made_at, self.key_id, b"")
+        return replace(unsigned, signature=self._key.sign(unsigned.signed_bytes()))
+
 
 class AuditVerifier:
     """Knows the public keys that checkpoints may be signed with."""
@@ -39,10 +53,10 @@ class AuditVerifier:
         """Whether the key is one of them."""
         return key_id in self._keys
 
-    def good(self, checkpoint: AuditCheckpoint) -> bool:
+    def good(self, signed: AuditCheckpoint | AuditPruning) -> bool:
         """Whether the key that it names made the signature."""
         try:
-            self._keys[checkpoint.key_id].verify(checkpoint.signature, checkpoint.signed_bytes())
+            self._keys[signed.key_id].verify(signed.signature, signed.signed_bytes())
         except (InvalidSignature, KeyError):
             return False
         return True

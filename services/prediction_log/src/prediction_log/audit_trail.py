@@ -7,10 +7,16 @@ from uuid import UUID
 
 from sqlalchemy import Select, func, or_, select, tuple_
 
-from prediction_log.audit_chain import LOWEST, AuditBatch, AuditCheckpoint, AuditRow
+from prediction_log.audit_chain import (
+    LOWEST,
+    AuditBatch,
+    AuditCheckpoint,
+    AuditPruning,
+    AuditRow,
+)
 from prediction_log.database import Database
 from prediction_log.domain import AuditRecord
-from prediction_log.tables import AUDIT_BATCHES, AUDIT_CHECKPOINTS, AUDIT_LOG
+from prediction_log.tables import AUDIT_BATCHES, AUDIT_CHECKPOINTS, AUDIT_LOG, AUDIT_PRUNINGS
 
 _BATCH_PAGE = 500
 _ROW_PAGE = 5000
@@ -20,6 +26,12 @@ _LAST = select(func.coalesce(func.max(AUDIT_BATCHES.c.last_sequence), 0)).scalar
 _NEWEST = select(func.coalesce(func.max(AUDIT_BATCHES.c.number), 0)).scalar_subquery()
 _BATCHES = select(*(AUDIT_BATCHES.c[field.name] for field in fields(AuditBatch)))
 _CHECKPOINTS = select(*(AUDIT_CHECKPOINTS.c[field.name] for field in fields(AuditCheckpoint)))
+_LAST_PRUNING = (
+    select(*(AUDIT_PRUNINGS.c[field.name] for field in fields(AuditPruning)))
+    .order_by(AUDIT_PRUNINGS.c.number.desc())
+    .limit(1)
+)
+_OLDEST = select(func.coalesce(func.min(AUDIT_BATCHES.c.number), 0))
 _ROWS = select(
     AUDIT_LOG.c.sequence,
     AUDIT_LOG.c.batch,
@@ -36,6 +48,14 @@ class AuditTrail:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+
+    async def beginning(self) -> tuple[AuditPruning | None, int]:
+        """What was said last about what has left, and the number of the oldest batch; 0: none."""
+        async with self._database.transaction() as connection:
+            # In this order: what leaves meanwhile was spoken of before.
+            oldest = await connection.scalar(_OLDEST)
+            row = (await connection.execute(_LAST_PRUNING)).one_or_none()
+        return AuditPruning(*row) if row else None, oldest or 0
 
     async def batches(
         self, after: int = LOWEST

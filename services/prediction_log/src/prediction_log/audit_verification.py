@@ -1,4 +1,4 @@
-"""Walks the audit trail's chain from its beginning and names what is wrong."""
+"""Walks the audit trail's chain from where it begins and names what is wrong."""
 
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Sequence
@@ -10,6 +10,7 @@ from prediction_log.audit_chain import (
     LOWEST,
     AuditBatch,
     AuditCheckpoint,
+    AuditPruning,
     AuditRow,
     ChainHead,
     head_of,
@@ -18,6 +19,8 @@ from prediction_log.audit_findings import Fault, Finding, compare_rows, consiste
 
 MAX_FINDINGS = 1000
 """Findings that are kept; more are counted."""
+_WALKS = 5
+"""Walks that are begun again because rows left by their age meanwhile."""
 
 
 class Signatures(Protocol):
@@ -27,13 +30,17 @@ class Signatures(Protocol):
         """Whether the key is one of them."""
         ...
 
-    def good(self, checkpoint: AuditCheckpoint) -> bool:
+    def good(self, signed: AuditCheckpoint | AuditPruning) -> bool:
         """Whether the key that it names made the signature."""
         ...
 
 
 class TrailReader(Protocol):
     """Reads the trail in pages, in order."""
+
+    async def beginning(self) -> tuple[AuditPruning | None, int]:
+        """What was said last about what has left, and the number of the oldest batch; 0: none."""
+        ...
 
     def batches(self) -> AsyncIterator[tuple[AuditBatch, Sequence[AuditCheckpoint]]]:
         """Every batch with the checkpoints at it."""
@@ -57,6 +64,8 @@ class Report:
     """What a walk found."""
 
     head: ChainHead = field(default_factory=ChainHead)
+    pruning: AuditPruning | None = None
+    """Up to where the trail has left by its age: the batches behind that could be verified."""
     rows: int = 0
     checkpoints: int = 0
     signed_up_to: int = 0
@@ -102,15 +111,36 @@ class ChainWalk:
         self._signatures = signatures
         self._expected = expected_head
         self._progress = progress
-        self._report = Report()
-        self._expected_seen = expected_head is None
+        self._start(None)
+
+    def _start(self, pruning: AuditPruning | None) -> None:
+        self._report = Report(pruning=pruning)
+        if pruning is not None:
+            place = (pruning.number, pruning.last_sequence, pruning.sha256)
+            self._report.head = ChainHead(*place)
+        self._expected_seen = self._expected in (None, self._report.head.sha256)
         self._read: deque[AuditRow] = deque()
         self._after = (LOWEST, UUID(int=0))
 
     async def run(self) -> Report:
-        """Walks once."""
+        """Walks; again where rows left meanwhile, which would look as if they had been removed."""
+        beginning = await self._reader.beginning()
+        for _ in range(_WALKS):
+            self._start(beginning[0])
+            await self._walk(oldest=beginning[1])
+            before, beginning = beginning, await self._reader.beginning()
+            if self._report.intact or beginning == before:
+                break
+        return self._report
+
+    async def _walk(self, oldest: int) -> None:
         report = self._report
+        if report.pruning is not None:
+            self._look_at_pruning(report.pruning)
         async for batch, checkpoints in self._reader.batches():
+            if report.pruning and batch.number == oldest <= report.pruning.number:
+                # It may leave and has not yet; the chain from it on still ends as was signed.
+                report.head = ChainHead(oldest - 1, batch.first_sequence - 1, batch.previous_sha256)
             self._follow(batch)
             for finding in compare_rows(batch, await self._rows_of(batch)):
                 report.take(finding)
@@ -120,7 +150,6 @@ class ChainWalk:
             report.head = head_of(batch)
             self._progress(report)
         await self._look_behind_the_end()
-        return report
 
     def _follow(self, batch: AuditBatch) -> None:
         """Whether the batch is the next one."""
@@ -136,6 +165,9 @@ class ChainWalk:
             report.add(Fault.BATCH_ALTERED, f"batch {batch.number}: its first sequence")
         if not consistent(batch):
             report.add(Fault.BATCH_ALTERED, f"batch {batch.number}")
+        pruning = report.pruning
+        if pruning and pruning.number == batch.number and pruning.sha256 != batch.sha256:
+            report.add(Fault.CHAIN_REMADE, f"{_named(pruning)} is of another batch {batch.number}")
 
     async def _rows_of(self, batch: AuditBatch) -> list[AuditRow]:
         """The batch's rows; those before it, which no batch has, are reported."""
@@ -162,19 +194,26 @@ class ChainWalk:
         report = self._report
         report.checkpoints += 1
         where = f"checkpoint of batch {checkpoint.number} by key {checkpoint.key_id}"
-        if self._signatures is not None:
-            if not self._signatures.knows(checkpoint.key_id):
-                report.add(Fault.KEY_UNKNOWN, where)
-                return
-            if not self._signatures.good(checkpoint):
-                report.add(Fault.SIGNATURE_BAD, where)
-                return
+        if not self._is_signed(checkpoint, where):
+            return
         if batch is None:
             report.add(Fault.TAIL_REMOVED, f"{where}; the chain ends at {report.head.number}")
         elif checkpoint.sha256 != batch.sha256:
             report.add(Fault.CHAIN_REMADE, f"{where} is of another batch {batch.number}")
         elif self._signatures is not None:
             report.signed_up_to = batch.number
+
+    def _look_at_pruning(self, pruning: AuditPruning) -> None:
+        if self._is_signed(pruning, _named(pruning)) and self._signatures is not None:
+            self._report.signed_up_to = pruning.number
+
+    def _is_signed(self, signed: AuditCheckpoint | AuditPruning, where: str) -> bool:
+        """Whether nothing speaks against the signature."""
+        if self._signatures is None or self._signatures.good(signed):
+            return True
+        known = self._signatures.knows(signed.key_id)
+        self._report.add(Fault.SIGNATURE_BAD if known else Fault.KEY_UNKNOWN, where)
+        return False
 
     async def _look_behind_the_end(self) -> None:
         for checkpoint in await self._reader.checkpoints_beyond():
@@ -191,6 +230,10 @@ class ChainWalk:
 
 def _place(row: AuditRow) -> int:
     return row.sequence or 0
+
+
+def _named(pruning: AuditPruning) -> str:
+    return f"pruning up to batch {pruning.number} by key {pruning.key_id}"
 
 
 def _span(first: int, last: int) -> str:

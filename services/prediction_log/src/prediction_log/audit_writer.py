@@ -53,7 +53,7 @@ class AuditWriter:
         # When it was written, not when the transaction began: it may have waited for its turn.
         now: datetime = (await connection.execute(select(func.clock_timestamp()))).scalar_one()
         for start in range(0, len(new), MAX_BATCH_ROWS):
-            head = await _add(connection, head, new[start : start + MAX_BATCH_ROWS], now)
+            head = await add_batch(connection, head, new[start : start + MAX_BATCH_ROWS], now)
         return len(new)
 
 
@@ -73,9 +73,14 @@ async def _without_known(
     return [by_id[identifier] for identifier in sorted(by_id)]
 
 
-async def _add(
+async def add_batch(
     connection: AsyncConnection, head: ChainHead, records: Sequence[AuditRecord], now: datetime
 ) -> ChainHead:
+    """Adds one batch behind the head; returns the new head.
+
+    Raises:
+        RejectedData, LogStoreUnavailable: as `AuditWriter.write` does.
+    """
     try:
         batch, rows = next_batch(head, records, now)
         await connection.execute(

@@ -10,6 +10,7 @@ from opentelemetry.trace import Tracer
 from redis.asyncio import Redis
 
 from prediction_log.audit_checkpoints import CheckpointKeeper
+from prediction_log.audit_retention import AuditRetention
 from prediction_log.database import Database
 from prediction_log.erased_letters import ErasedLetters
 from prediction_log.erasure_work import ErasureWork, StreamTails
@@ -137,8 +138,13 @@ def erasing(
     return [erase()]
 
 
-def signing(watch: SchemaWatch, checkpoints: CheckpointKeeper | None) -> list[Work]:
-    """Signing the audit trail now and then."""
+def keeping_audit(
+    settings: Settings,
+    watch: SchemaWatch,
+    checkpoints: CheckpointKeeper | None,
+    retention: AuditRetention,
+) -> list[Work]:
+    """Signing the audit trail now and then, and letting go what is old."""
 
     async def sign() -> None:
         if checkpoints is None:
@@ -147,4 +153,8 @@ def signing(watch: SchemaWatch, checkpoints: CheckpointKeeper | None) -> list[Wo
         await watch.ready.wait()
         await every(_AUDIT_LOOK_INTERVAL, checkpoints.look)
 
-    return [sign()]
+    async def let_go() -> None:
+        await watch.ready.wait()
+        await every(settings.retention_interval, retention.look)
+
+    return [sign(), let_go()]

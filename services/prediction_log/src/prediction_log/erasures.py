@@ -26,7 +26,9 @@ class Erasures:
         self._audit = audit
         self._new_id = new_id
 
-    async def begin(self, tenant: str, client_id: str, subject_digest: bytes) -> Erasure:
+    async def begin(
+        self, tenant: str, client_id: str, subject_digest: bytes, *, client_address: str = ""
+    ) -> Erasure:
         """Destroys the subject's key and has the rest redacted; returns once both are certain.
 
         No prediction up to this moment gets a private part any more, however late it comes.
@@ -49,7 +51,11 @@ class Erasures:
             )
             await destroy_key(connection, tenant, subject_digest)
             await self._audit.publish(
-                "subject.erase", tenant=tenant, client_id=client_id, target=identifier
+                "subject.erase",
+                tenant=tenant,
+                client_id=client_id,
+                client_address=client_address,
+                target=identifier,
             )
         return erasure
 

@@ -50,6 +50,10 @@ class AppendsFull(Exhausted):
     reason = "APPENDS_FULL"
 
 
+class AuditRetentionRefused(Exception):
+    """Rows of the audit trail are over their time and may not leave; the message says why."""
+
+
 class PrivacyNotConfigured(Unavailable):
     """The service was started without the keys that private parts and subjects need."""
 

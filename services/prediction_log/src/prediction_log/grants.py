@@ -25,10 +25,11 @@ TABLES = {
     "dataset_metrics": _ADD,
     "monitoring_alerts": _CHANGE,
     "monitoring_alert_changes": _ADD,
-    # Append-only; a trigger says so, too.
+    # Append-only; a trigger says so, too. What is old leaves by the function of its retention.
     "audit_log": _ADD,
     "audit_batches": _ADD,
     "audit_checkpoints": _ADD,
+    "audit_prunings": _ADD,
     "prediction_rollups": _CHANGE,
     "prediction_rollup_labels": _CHANGE,
     "prediction_rollup_backfill": _READ,
@@ -44,6 +45,7 @@ FUNCTIONS = (
     "weir_forget_feedback(text, uuid, integer)",
     "weir_drop_expired(text)",
     "weir_delete_expired(text, text[], timestamptz[], timestamptz, integer)",
+    "weir_prune_audit(integer)",
 )
 """What only the owner may do, within the bounds that the functions set."""
 _OWNERS_OWN = (

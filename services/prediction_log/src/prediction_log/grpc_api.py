@@ -39,7 +39,7 @@ from prediction_log.stats_conversion import (
     to_stats,
 )
 from prediction_log.stats_series import StatsSeries
-from prediction_log.tenancy import client_of, tenant_of
+from prediction_log.tenancy import address_of, client_of, tenant_of
 from servicekit import request_context
 from weir.predictions.v1 import predictions_pb2, predictions_pb2_grpc
 
@@ -108,7 +108,8 @@ class PredictionLogServicer(predictions_pb2_grpc.PredictionLogServiceServicer):
             raise PredictionNotFound("There is no such prediction.")
         prediction = to_prediction(found)
         if request.include_input:
-            text = await self._inputs.read(tenant, client_id, identifier)
+            address = address_of(caller, request.client_address, context.peer())
+            text = await self._inputs.read(tenant, client_id, identifier, client_address=address)
             if text is not None:
                 prediction.input_text = text
         return predictions_pb2.GetPredictionResponse(prediction=prediction)

@@ -27,7 +27,9 @@ class InputReader:
         self._keys = keys
         self._audit = audit
 
-    async def read(self, tenant: str, client_id: str, prediction_id: UUID) -> str | None:
+    async def read(
+        self, tenant: str, client_id: str, prediction_id: UUID, *, client_address: str = ""
+    ) -> str | None:
         """The text; None when there is none, or none any more.
 
         Raises:
@@ -37,7 +39,11 @@ class InputReader:
                 read.
         """
         await self._audit.publish(
-            "input.read", tenant=tenant, client_id=client_id, target=prediction_id
+            "input.read",
+            tenant=tenant,
+            client_id=client_id,
+            client_address=client_address,
+            target=prediction_id,
         )
         query = select(_P.input_text, _P.input_ciphertext, _P.input_key_id).where(
             _P.tenant == tenant, _P.id == prediction_id

@@ -9,7 +9,7 @@ from prediction_log.domain import MAX_SUBJECT, Erasure
 from prediction_log.erasures import Erasures
 from prediction_log.errors import PrivacyNotConfigured
 from prediction_log.pseudonyms import Pseudonyms
-from prediction_log.tenancy import client_of, tenant_of
+from prediction_log.tenancy import address_of, client_of, tenant_of
 from servicekit import request_context
 from weir.predictions.v1 import privacy_pb2, privacy_pb2_grpc
 
@@ -36,7 +36,8 @@ class PrivacyServicer(privacy_pb2_grpc.PrivacyServiceServicer):
     ) -> privacy_pb2.EraseSubjectResponse:
         """Answers once the key is destroyed."""
         tenant = _tenant(request.tenant)
-        client_id = client_of(request_context.principal.get(), request.client_id)
+        caller = request_context.principal.get()
+        client_id = client_of(caller, request.client_id)
         subject = text_from("subject", request.subject, MAX_SUBJECT)
         if subject is None:
             raise invalid("subject", "is empty")
@@ -44,7 +45,10 @@ class PrivacyServicer(privacy_pb2_grpc.PrivacyServiceServicer):
             raise PrivacyNotConfigured("The log has no secret to find subjects with.")
         digest = self._pseudonyms.digest(tenant, subject)
         erasure = await self._erasures.begin(
-            tenant, text_from("client_id", client_id) or client_id, digest
+            tenant,
+            text_from("client_id", client_id) or client_id,
+            digest,
+            client_address=address_of(caller, request.client_address, context.peer()),
         )
         return privacy_pb2.EraseSubjectResponse(erasure=_to_erasure(erasure))
 

@@ -39,7 +39,8 @@ class Retention:
     """Drops months and leaves, deletes what lies in leaves of several classes, and dead letters.
 
     Any number of replicas may do it at the same time: each step finds its work done without
-    failing. The rollups of what goes stay; so does the audit trail, which only grows.
+    failing. The rollups of what goes stay; the audit trail has a
+    retention of its own.
 
     Args:
         dead_letter_days: how long dead letters are kept, replayed or not.

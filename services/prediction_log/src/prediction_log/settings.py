@@ -57,6 +57,18 @@ class RetentionSettings(DatabaseSettings):
         "retention_classes.",
     )
 
+    audit_days: int = Field(
+        default=400,
+        ge=30,
+        description="Days that rows of the audit trail are kept. They leave by whole batches up to "
+        "a signed checkpoint; without audit_signing_key_file they stay.",
+    )
+    audit_signing_key_file: Path | None = Field(
+        default=None,
+        description="Ed25519 private key (PEM) that signs checkpoints of the audit trail, made by "
+        "create-keys; without it nothing is signed, and who owns the database could make the "
+        "whole chain anew.",
+    )
     dead_letter_days: int = Field(
         default=90, ge=1, description="Days that dead letters are kept, replayed or not."
     )
@@ -212,12 +224,6 @@ class Settings(
         default=30.0,
         gt=0,
         description="Longest that an Append call may send nothing, seconds; then it is ended.",
-    )
-    audit_signing_key_file: Path | None = Field(
-        default=None,
-        description="Ed25519 private key (PEM) that signs checkpoints of the audit trail, made by "
-        "create-keys; without it nothing is signed, and who owns the database could make the "
-        "whole chain anew.",
     )
     audit_checkpoint_batches: int = Field(
         default=1000, ge=1, description="Batches of audit rows after which a checkpoint is signed."

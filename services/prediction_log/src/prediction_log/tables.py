@@ -221,6 +221,11 @@ AUDIT_LOG = Table(
     _recorded_at(),
     CheckConstraint("outcome IN ('allowed', 'refused')", name="outcome"),
     Index(None, "sequence", unique=True),
+    # Lists walk them backwards.
+    Index(None, "occurred_at", "id"),
+    Index(None, "tenant", "occurred_at", "id"),
+    Index(None, "client_id", "occurred_at", "id"),
+    Index(None, "target", "occurred_at", "id", postgresql_where=text("target IS NOT NULL")),
 )
 
 AUDIT_BATCHES = Table(
@@ -243,6 +248,19 @@ AUDIT_CHECKPOINTS = Table(
     Column("key_id", String(MAX_NAME), primary_key=True),
     Column("sha256", LargeBinary, nullable=False),
     _moment("made_at"),
+    Column("signature", LargeBinary, nullable=False),
+)
+
+# Up to which batch the trail has left, and what its last hash was.
+AUDIT_PRUNINGS = Table(
+    "audit_prunings",
+    METADATA,
+    Column("number", BigInteger, primary_key=True, autoincrement=False),
+    Column("last_sequence", BigInteger, nullable=False),
+    Column("sha256", LargeBinary, nullable=False),
+    _moment("recorded_before"),
+    _moment("made_at"),
+    Column("key_id", String(MAX_NAME), nullable=False),
     Column("signature", LargeBinary, nullable=False),
 )
 

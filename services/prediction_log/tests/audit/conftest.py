@@ -1,5 +1,6 @@
 """The audit trail of a database, and a key that signs its checkpoints."""
 
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -7,6 +8,7 @@ import pytest
 
 from prediction_log.audit_trail import AuditTrail
 from prediction_log.audit_verification import ChainWalk, Report
+from prediction_log.audit_writer import add_batch, chain_head
 from prediction_log.domain import AuditRecord
 from prediction_log.key_making import AUDIT_PUBLIC_KEY, AUDIT_SIGNING_KEY, create_keys
 from prediction_log.record_store import RecordStore, record_writers
@@ -38,6 +40,11 @@ class TrailUnderTest:
     async def write(self, *records: AuditRecord, log: Any = None) -> int:
         store = RecordStore((log or self.log).database, record_writers())
         return await store.insert(records)
+
+    async def write_at(self, moment: datetime, *records: AuditRecord) -> None:
+        """A batch, as if it had been written at that moment."""
+        async with self.log.database.transaction() as connection:
+            await add_batch(connection, await chain_head(connection), records, moment)
 
     async def verified(self, **options: Any) -> Report:
         return await ChainWalk(AuditTrail(self.log.database), **options).run()

@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from prediction_log.audit_chain import (
     AuditBatch,
     AuditCheckpoint,
+    AuditPruning,
     AuditRow,
     ChainHead,
     chained,
@@ -33,6 +34,9 @@ class Trail:
 
     stored_rows: list[AuditRow] = field(default_factory=list)
     stored_batches: list[AuditBatch] = field(default_factory=list)
+
+    async def beginning(self) -> tuple[AuditPruning | None, int]:
+        return None, min((batch.number for batch in self.stored_batches), default=0)
 
     async def batches(self) -> AsyncIterator[tuple[AuditBatch, Sequence[AuditCheckpoint]]]:
         for batch in sorted(self.stored_batches, key=lambda batch: batch.number):

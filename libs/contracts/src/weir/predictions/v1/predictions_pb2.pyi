@@ -32,16 +32,18 @@ EXPORT_FORMAT_JSON_LINES: ExportFormat
 EXPORT_FORMAT_PARQUET: ExportFormat
 
 class GetPredictionRequest(_message.Message):
-    __slots__ = ("tenant", "prediction_id", "include_input", "client_id")
+    __slots__ = ("tenant", "prediction_id", "include_input", "client_id", "client_address")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     PREDICTION_ID_FIELD_NUMBER: _ClassVar[int]
     INCLUDE_INPUT_FIELD_NUMBER: _ClassVar[int]
     CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     prediction_id: str
     include_input: bool
     client_id: str
-    def __init__(self, tenant: _Optional[str] = ..., prediction_id: _Optional[str] = ..., include_input: _Optional[bool] = ..., client_id: _Optional[str] = ...) -> None: ...
+    client_address: str
+    def __init__(self, tenant: _Optional[str] = ..., prediction_id: _Optional[str] = ..., include_input: _Optional[bool] = ..., client_id: _Optional[str] = ..., client_address: _Optional[str] = ...) -> None: ...
 
 class GetPredictionResponse(_message.Message):
     __slots__ = ("prediction",)

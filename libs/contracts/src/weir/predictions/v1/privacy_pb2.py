@@ -25,25 +25,25 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!weir/predictions/v1/privacy.proto\x12\x13weir.predictions.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"I\n\x13\x45raseSubjectRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x11\n\tclient_id\x18\x03 \x01(\t\"E\n\x14\x45raseSubjectResponse\x12-\n\x07\x65rasure\x18\x01 \x01(\x0b\x32\x1c.weir.predictions.v1.Erasure\"7\n\x11GetErasureRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nerasure_id\x18\x02 \x01(\t\"C\n\x12GetErasureResponse\x12-\n\x07\x65rasure\x18\x01 \x01(\x0b\x32\x1c.weir.predictions.v1.Erasure\"\xc5\x01\n\x07\x45rasure\x12\x12\n\nerasure_id\x18\x01 \x01(\t\x12\x30\n\x05state\x18\x02 \x01(\x0e\x32!.weir.predictions.v1.ErasureState\x12\x30\n\x0crequested_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63ompleted_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08redacted\x18\x05 \x01(\x04*d\n\x0c\x45rasureState\x12\x1d\n\x19\x45RASURE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45RASURE_STATE_RUNNING\x10\x01\x12\x1a\n\x16\x45RASURE_STATE_COMPLETE\x10\x02\x32\xd4\x01\n\x0ePrivacyService\x12\x63\n\x0c\x45raseSubject\x12(.weir.predictions.v1.EraseSubjectRequest\x1a).weir.predictions.v1.EraseSubjectResponse\x12]\n\nGetErasure\x12&.weir.predictions.v1.GetErasureRequest\x1a\'.weir.predictions.v1.GetErasureResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n!weir/predictions/v1/privacy.proto\x12\x13weir.predictions.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"a\n\x13\x45raseSubjectRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x0f\n\x07subject\x18\x02 \x01(\t\x12\x11\n\tclient_id\x18\x03 \x01(\t\x12\x16\n\x0e\x63lient_address\x18\x04 \x01(\t\"E\n\x14\x45raseSubjectResponse\x12-\n\x07\x65rasure\x18\x01 \x01(\x0b\x32\x1c.weir.predictions.v1.Erasure\"7\n\x11GetErasureRequest\x12\x0e\n\x06tenant\x18\x01 \x01(\t\x12\x12\n\nerasure_id\x18\x02 \x01(\t\"C\n\x12GetErasureResponse\x12-\n\x07\x65rasure\x18\x01 \x01(\x0b\x32\x1c.weir.predictions.v1.Erasure\"\xc5\x01\n\x07\x45rasure\x12\x12\n\nerasure_id\x18\x01 \x01(\t\x12\x30\n\x05state\x18\x02 \x01(\x0e\x32!.weir.predictions.v1.ErasureState\x12\x30\n\x0crequested_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x30\n\x0c\x63ompleted_at\x18\x04 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x10\n\x08redacted\x18\x05 \x01(\x04*d\n\x0c\x45rasureState\x12\x1d\n\x19\x45RASURE_STATE_UNSPECIFIED\x10\x00\x12\x19\n\x15\x45RASURE_STATE_RUNNING\x10\x01\x12\x1a\n\x16\x45RASURE_STATE_COMPLETE\x10\x02\x32\xd4\x01\n\x0ePrivacyService\x12\x63\n\x0c\x45raseSubject\x12(.weir.predictions.v1.EraseSubjectRequest\x1a).weir.predictions.v1.EraseSubjectResponse\x12]\n\nGetErasure\x12&.weir.predictions.v1.GetErasureRequest\x1a\'.weir.predictions.v1.GetErasureResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
 _builder.BuildTopDescriptorsAndMessages(DESCRIPTOR, 'weir.predictions.v1.privacy_pb2', _globals)
 if not _descriptor._USE_C_DESCRIPTORS:
   DESCRIPTOR._loaded_options = None
-  _globals['_ERASURESTATE']._serialized_start=563
-  _globals['_ERASURESTATE']._serialized_end=663
+  _globals['_ERASURESTATE']._serialized_start=587
+  _globals['_ERASURESTATE']._serialized_end=687
   _globals['_ERASESUBJECTREQUEST']._serialized_start=91
-  _globals['_ERASESUBJECTREQUEST']._serialized_end=164
-  _globals['_ERASESUBJECTRESPONSE']._serialized_start=166
-  _globals['_ERASESUBJECTRESPONSE']._serialized_end=235
-  _globals['_GETERASUREREQUEST']._serialized_start=237
-  _globals['_GETERASUREREQUEST']._serialized_end=292
-  _globals['_GETERASURERESPONSE']._serialized_start=294
-  _globals['_GETERASURERESPONSE']._serialized_end=361
-  _globals['_ERASURE']._serialized_start=364
-  _globals['_ERASURE']._serialized_end=561
-  _globals['_PRIVACYSERVICE']._serialized_start=666
-  _globals['_PRIVACYSERVICE']._serialized_end=878
+  _globals['_ERASESUBJECTREQUEST']._serialized_end=188
+  _globals['_ERASESUBJECTRESPONSE']._serialized_start=190
+  _globals['_ERASESUBJECTRESPONSE']._serialized_end=259
+  _globals['_GETERASUREREQUEST']._serialized_start=261
+  _globals['_GETERASUREREQUEST']._serialized_end=316
+  _globals['_GETERASURERESPONSE']._serialized_start=318
+  _globals['_GETERASURERESPONSE']._serialized_end=385
+  _globals['_ERASURE']._serialized_start=388
+  _globals['_ERASURE']._serialized_end=585
+  _globals['_PRIVACYSERVICE']._serialized_start=690
+  _globals['_PRIVACYSERVICE']._serialized_end=902
 # @@protoc_insertion_point(module_scope)

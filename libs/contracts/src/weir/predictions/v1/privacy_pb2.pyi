@@ -19,14 +19,16 @@ ERASURE_STATE_RUNNING: ErasureState
 ERASURE_STATE_COMPLETE: ErasureState
 
 class EraseSubjectRequest(_message.Message):
-    __slots__ = ("tenant", "subject", "client_id")
+    __slots__ = ("tenant", "subject", "client_id", "client_address")
     TENANT_FIELD_NUMBER: _ClassVar[int]
     SUBJECT_FIELD_NUMBER: _ClassVar[int]
     CLIENT_ID_FIELD_NUMBER: _ClassVar[int]
+    CLIENT_ADDRESS_FIELD_NUMBER: _ClassVar[int]
     tenant: str
     subject: str
     client_id: str
-    def __init__(self, tenant: _Optional[str] = ..., subject: _Optional[str] = ..., client_id: _Optional[str] = ...) -> None: ...
+    client_address: str
+    def __init__(self, tenant: _Optional[str] = ..., subject: _Optional[str] = ..., client_id: _Optional[str] = ..., client_address: _Optional[str] = ...) -> None: ...
 
 class EraseSubjectResponse(_message.Message):
     __slots__ = ("erasure",)
