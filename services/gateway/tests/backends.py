@@ -24,8 +24,9 @@ from testkit.issuer import AUDIENCE, ISSUER, FakeIssuer
 from weir.drift.v1 import drift_pb2, drift_pb2_grpc
 from weir.inference.v1 import inference_pb2 as inference
 from weir.inference.v1 import inference_pb2_grpc
+from weir.predictions.v1 import audit_pb2 as audit
+from weir.predictions.v1 import audit_pb2_grpc, predictions_pb2_grpc, privacy_pb2_grpc
 from weir.predictions.v1 import predictions_pb2 as predictions
-from weir.predictions.v1 import predictions_pb2_grpc, privacy_pb2_grpc
 from weir.predictions.v1 import privacy_pb2 as privacy
 
 from .oip_backend import OIP_SCOPES, FakeOip, register_oip
@@ -209,6 +210,29 @@ class FakePrivacy(privacy_pb2_grpc.PrivacyServiceServicer):
         return privacy.GetErasureResponse(erasure=self.erasure)
 
 
+class FakeAudit(audit_pb2_grpc.AuditServiceServicer):
+    def __init__(self) -> None:
+        self.calls = Recorder()
+        self.page = audit.ListAuditRecordsResponse(
+            records=[
+                audit.AuditRecord(
+                    event_id=ERASURE_ID,
+                    occurred_at=PREDICTED_AT,
+                    recorded_at=PREDICTED_AT,
+                    action="token.issue",
+                    outcome="refused",
+                    client_id="client-1",
+                    reason="invalid_client",
+                    sequence=7,
+                )
+            ]
+        )
+
+    async def ListAuditRecords(self, request: Any, context: Any) -> Any:
+        await self.calls.note(request)
+        return self.page
+
+
 class FakeDrift(drift_pb2_grpc.DriftServiceServicer):
     def __init__(self) -> None:
         self.calls = Recorder()
@@ -226,6 +250,7 @@ class Backends:
     inference: FakeInference
     log: FakePredictionLog
     privacy: FakePrivacy
+    audit: FakeAudit
     drift: FakeDrift
     oip: FakeOip
     servers: dict[str, GrpcServer]
@@ -238,7 +263,13 @@ class Backends:
 async def running_backends(directory: Path, issuer: FakeIssuer) -> AsyncIterator[Backends]:
     """The services on `<directory>/{inference,log,drift}.sock`."""
     backends = Backends(
-        FakeInference(), FakePredictionLog(), FakePrivacy(), FakeDrift(), FakeOip(), {}
+        FakeInference(),
+        FakePredictionLog(),
+        FakePrivacy(),
+        FakeAudit(),
+        FakeDrift(),
+        FakeOip(),
+        {},
     )
 
     def register_inference(servicer: Any, server: Any) -> None:
@@ -248,6 +279,7 @@ async def running_backends(directory: Path, issuer: FakeIssuer) -> AsyncIterator
     def register_log(servicer: Any, server: Any) -> None:
         predictions_pb2_grpc.add_PredictionLogServiceServicer_to_server(servicer, server)
         privacy_pb2_grpc.add_PrivacyServiceServicer_to_server(backends.privacy, server)
+        audit_pb2_grpc.add_AuditServiceServicer_to_server(backends.audit, server)
 
     erasing = "weir.predictions.v1.PrivacyService"
     plan: list[tuple[str, str, dict[str, str], Callable[[Any, Any], None], Any]] = [
@@ -276,6 +308,7 @@ async def running_backends(directory: Path, issuer: FakeIssuer) -> AsyncIterator
                 "ListFeedback": "predictions:read",
                 f"../{erasing}/EraseSubject": "privacy:erase",
                 f"../{erasing}/GetErasure": "privacy:erase",
+                "../weir.predictions.v1.AuditService/ListAuditRecords": "audit:read",
             },
             register_log,
             backends.log,

@@ -10,6 +10,8 @@ from opentelemetry.sdk.trace import TracerProvider
 from gateway.access import BearerAccess
 from gateway.admin_assembly import admin_routes
 from gateway.app import build_app
+from gateway.audit_client import AuditClient
+from gateway.audit_routes import audit_routes
 from gateway.audit_trail import AuditTrail
 from gateway.coalescer import Bounds
 from gateway.docs_routes import docs_routes
@@ -252,8 +254,10 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
                     access,
                     PrivacyClient(log_channel),
                     idempotency,
+                    audit,
                     max_body_bytes=settings.max_body_bytes,
                 ),
+                audit_routes(access, AuditClient(log_channel), audit),
                 drift_routes(access, DriftClient(drift_channel)),
                 *admin_routes(access, identity, audit, idempotency, settings),
                 oauth_routes(server, audit),

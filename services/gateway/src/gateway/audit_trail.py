@@ -17,6 +17,7 @@ from weir.events.v1 import events_pb2
 _log = structlog.get_logger(__name__)
 
 _BATCH = 100
+_LONGEST_TEXT = 128
 _LONGEST_PAUSE = 5.0
 DROPPED = Counter("weir_audit_dropped_total", "Audit events lost because the queue was full.")
 
@@ -59,19 +60,22 @@ class AuditTrail:
             target: what it was done to, where the action alone does not say.
         """
         outcome = events_pb2.AUDIT_OUTCOME_REFUSED if reason else events_pb2.AUDIT_OUTCOME_ALLOWED
+        told = {
+            "action": action,
+            "client_id": client_id,
+            "tenant": tenant,
+            "client_address": client_address,
+            "reason": reason,
+            "target": target,
+        }
         now = Timestamp()
         now.GetCurrentTime()
         event = events_pb2.AuditRecorded(
             event_id=str(new_id()),
             occurred_at=now,
-            action=action,
             outcome=outcome,
-            client_id=client_id,
-            tenant=tenant,
-            client_address=client_address,
             request_id=request_context.request_id.get(),
-            reason=reason,
-            target=target,
+            **{name: _storable(text) for name, text in told.items()},
         )
         try:
             self._queue.put_nowait(event)
@@ -126,3 +130,9 @@ class AuditTrail:
         for event in batch:
             if not self._queue.full():
                 self._queue.put_nowait(event)
+
+
+def _storable(text: str) -> str:
+    """What the log can write of a text that somebody sent: no event is lost over its words."""
+    whole = text[:_LONGEST_TEXT].encode("utf-8", "replace").decode()
+    return whole.replace("\0", "?")

@@ -14,6 +14,7 @@ from starlette.types import Send
 from gateway.access import BearerAccess, Caller
 from gateway.api_description import reading
 from gateway.audit_trail import AuditTrail
+from gateway.audited_routes import act, audited_route
 from gateway.domain import AnswerBroken
 from gateway.export_client import ExportClient
 from gateway.http_envelope import seconds_allowed
@@ -77,7 +78,7 @@ def export_routes(
     Args:
         timeout: longest that an export may take, seconds.
     """
-    router = APIRouter(tags=["log"])
+    router = APIRouter(tags=["log"], route_class=audited_route(audit))
     may_export: Caller = Security(access, scopes=["predictions:export"])
 
     @router.get(
@@ -87,6 +88,7 @@ def export_routes(
         summary="Predictions as a file",
         description=_DESCRIPTION,
     )
+    @act("predictions.export")
     async def export(
         request: Request,
         query: Matching,
@@ -96,32 +98,19 @@ def export_routes(
     ) -> Response:
         # Longer than other requests may take.
         request_context.deadline.set(time.monotonic() + seconds_allowed(request, timeout))
-        reason = ""
+        charge = await meter.charge(caller.client, _COST)
+        pieces = exports.pieces(
+            caller.tenant, query, file_format, after=str(after) if after else ""
+        )
         try:
-            charge = await meter.charge(caller.client, _COST)
-            pieces = exports.pieces(
-                caller.tenant, query, file_format, after=str(after) if after else ""
-            )
-            try:
-                # With the first piece everything that can be refused is known.
-                with fields_as_parameters():
-                    first = await anext(pieces, b"")
-            except BaseException as error:
-                if isinstance(error, ServiceError):
-                    meter.refund(charge)
-                meter.release(charge)
-                raise
-        except ServiceError as error:
-            reason = error.code
+            # With the first piece everything that can be refused is known.
+            with fields_as_parameters():
+                first = await anext(pieces, b"")
+        except BaseException as error:
+            if isinstance(error, ServiceError):
+                meter.refund(charge)
+            meter.release(charge)
             raise
-        finally:
-            audit.record(
-                "predictions.export",
-                client_id=caller.client_id,
-                tenant=caller.tenant,
-                client_address=request.client.host if request.client else "",
-                reason=reason,
-            )
         headers = {
             **rate_limit_headers(charge.states),
             "content-disposition": f'attachment; filename="predictions.{file_format}"',

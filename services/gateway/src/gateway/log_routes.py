@@ -3,7 +3,7 @@
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Query, Security
+from fastapi import APIRouter, Query, Request, Security
 
 from gateway.access import BearerAccess, Caller
 from gateway.api_description import reading
@@ -38,6 +38,7 @@ def log_routes(access: BearerAccess, log: PredictionLogClient) -> APIRouter:
 
     @router.get("/v1/predictions/{prediction_id}", responses=reading(404), summary="One prediction")
     async def get_prediction(
+        request: Request,
         prediction_id: str,
         include_input: Annotated[
             bool, Query(description="Whether to give out the text; needs `inputs:read` as well.")
@@ -50,6 +51,7 @@ def log_routes(access: BearerAccess, log: PredictionLogClient) -> APIRouter:
             caller.tenant,
             prediction_id_from(prediction_id),
             client_id=caller.client_id,
+            client_address=request.client.host if request.client else "",
             include_input=include_input,
         )
 

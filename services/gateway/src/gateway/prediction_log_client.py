@@ -59,12 +59,19 @@ class PredictionLogClient:
         )
 
     async def get(
-        self, tenant: str, prediction_id: UUID, *, client_id: str, include_input: bool
+        self,
+        tenant: str,
+        prediction_id: UUID,
+        *,
+        client_id: str,
+        client_address: str,
+        include_input: bool,
     ) -> LoggedPredictionWithText:
         """One prediction.
 
         Args:
             client_id: who asks, for the audit trail.
+            client_address: from where, for the audit trail.
             include_input: whether its text is wanted, where one is kept.
 
         Raises:
@@ -75,6 +82,7 @@ class PredictionLogClient:
             tenant=tenant,
             prediction_id=str(prediction_id),
             client_id=client_id,
+            client_address=client_address,
             include_input=include_input,
         )
         try:

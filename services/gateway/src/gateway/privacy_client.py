@@ -38,13 +38,17 @@ class PrivacyClient:
             channel
         )
 
-    async def erase(self, tenant: str, client_id: str, subject: str) -> Erasure:
+    async def erase(
+        self, tenant: str, client_id: str, subject: str, *, client_address: str
+    ) -> Erasure:
         """Begins to erase the subject.
 
         Raises:
             ServiceError: the log or the event stream is away, late or broken; nothing was erased.
         """
-        request = pb.EraseSubjectRequest(tenant=tenant, client_id=client_id, subject=subject)
+        request = pb.EraseSubjectRequest(
+            tenant=tenant, client_id=client_id, client_address=client_address, subject=subject
+        )
         return _erasure((await answer_of(_SERVICE, self._stub.EraseSubject(request))).erasure)
 
     async def find(self, tenant: str, erasure_id: UUID) -> Erasure:

@@ -9,11 +9,12 @@ from fastapi import APIRouter, Request, Security
 from gateway.access import BearerAccess, Caller
 from gateway.api_description import answering, v2_body_of, v2_problems
 from gateway.audit_trail import AuditTrail
+from gateway.audited_routes import act, audited_route
 from gateway.request_body import read_decoded
 from gateway.v2_client import V2Client
 from gateway.v2_request import parse
 from gateway.v2_shapes import ControlBody, IndexBody, V2BodyT
-from servicekit.errors import InvalidInput, ServiceError
+from servicekit.errors import InvalidInput
 from weir.oip.v2 import open_inference_pb2 as pb
 
 _IGNORED = frozenset({"unload_dependents"})
@@ -54,7 +55,9 @@ def v2_repository_routes(
 ) -> APIRouter:
     """The routes that list, load and unload; what is loaded is loaded for every tenant."""
     router = APIRouter(
-        tags=_TAGS, responses=v2_problems(400, 401, 403, 404, 408, 413, 415, 502, 503, 504)
+        tags=_TAGS,
+        route_class=audited_route(audit),
+        responses=v2_problems(400, 401, 403, 404, 408, 413, 415, 502, 503, 504),
     )
     may_read: Caller = Security(access, scopes=["models:read"])
     may_manage: Caller = Security(access, scopes=["models:manage"])
@@ -63,30 +66,12 @@ def v2_repository_routes(
         body = await read_decoded(request, max_body_bytes)
         return parse(shape, body or b"{}")
 
-    async def control(
-        request: Request, caller: Caller, action: str, work: Callable[[str], Awaitable[None]]
-    ) -> dict[str, Any]:
+    async def control(request: Request, work: Callable[[str], Awaitable[None]]) -> dict[str, Any]:
         model = request.path_params["model"]
         body = await read(request, ControlBody)
         if unknown := (body.parameters or {}).keys() - _IGNORED:
             raise InvalidInput(f"The parameter {min(unknown)} is not taken here.")
-
-        def record(reason: str) -> None:
-            audit.record(
-                action,
-                client_id=caller.client_id,
-                tenant=caller.tenant,
-                client_address=request.client.host if request.client else "",
-                target=model[:100],
-                reason=reason,
-            )
-
-        try:
-            await work(model)
-        except ServiceError as error:
-            record(error.code)
-            raise
-        record("")
+        await work(model)
         return {}
 
     @router.post(
@@ -113,8 +98,9 @@ def v2_repository_routes(
         summary="Load what the repository holds of a model",
         responses=answering({}),
     )
+    @act("model.load")
     async def load(request: Request, model: str, caller: Caller = may_manage) -> dict[str, Any]:
-        return await control(request, caller, "model.load", models.load)
+        return await control(request, models.load)
 
     @router.post(
         "/v2/repository/models/{model}/unload",
@@ -122,8 +108,9 @@ def v2_repository_routes(
         summary="Take a model out of service",
         responses=answering({}),
     )
+    @act("model.unload")
     async def unload(request: Request, model: str, caller: Caller = may_manage) -> dict[str, Any]:
-        return await control(request, caller, "model.unload", models.unload)
+        return await control(request, models.unload)
 
     return router
 
