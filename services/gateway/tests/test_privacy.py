@@ -197,7 +197,10 @@ async def test_erasure_begins_and_says_where_to_ask_for_it(
     }
     (request,) = backends.privacy.calls.requests
     assert request == privacy_pb2.EraseSubjectRequest(
-        tenant="tenant-1", client_id="client-1", subject=SUBJECT
+        tenant="tenant-1",
+        client_id="client-1",
+        client_address="127.0.0.1",
+        subject=SUBJECT,
     )
     assert SUBJECT not in capsys.readouterr().out
 

@@ -1,10 +1,11 @@
 """What the audit trail tells."""
 
 from datetime import datetime
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
-_RECORD = {
+_RECORD: dict[str, Any] = {
     "event_id": "0199f3c2-6f0a-7c1e-9d55-2b8f4c6e0a33",
     "occurred_at": "2026-11-20T12:00:00Z",
     "recorded_at": "2026-11-20T12:00:00.250000Z",
