@@ -88,6 +88,10 @@ def test_lists_and_files_hold_nothing_of_another_tenant(world: World, role: str)
                 continue
             answer = api.get(operation.url(model="sentiment", version="1"))
             assert answer.status_code < 500, (operation.name, answer.text)
+            if operation.path == "/v1/audit" and answer.status_code == 200:
+                # It repeats what its own clients asked for, ids of others included.
+                assert {record["tenant"] for record in answer.json()["records"]} <= {MINE}
+                continue
             for secret in world.secrets:
                 assert secret not in answer.text, operation.name
 
@@ -107,7 +111,13 @@ def found_in(answer: httpx.Response) -> list[Any]:
     if answer.status_code != 200 or "json" not in answer.headers["content-type"]:
         return []
     rows = [value for value in answer.json().values() if isinstance(value, list)]
-    return [row for listed in rows for row in listed if "bucket_start" not in row]
+    return [
+        row
+        for listed in rows
+        for row in listed
+        # The trail repeats what its own clients asked for.
+        if "bucket_start" not in row and row.get("tenant") != MINE
+    ]
 
 
 def test_counts_are_of_ones_own(world: World) -> None:

@@ -65,7 +65,8 @@ class World:
     def token(self, tenant: str, *scopes: str) -> str:
         """An access token of the tenant's client, as the gateway would sign it."""
         header, claims = (_decoded(part) for part in self.platform.token().split(".")[:2])
-        key = ECKey.import_key((self.platform.home.identity / "signing-key.pem").read_bytes())
+        (file,) = (self.platform.home.identity / "signing-keys").glob("*.pem")
+        key = ECKey.import_key(file.read_bytes())
         own = {
             "sub": tenant,
             "client_id": tenant,
