@@ -6,6 +6,7 @@ from fastapi import APIRouter
 
 from gateway.access import BearerAccess
 from gateway.audit_trail import AuditTrail
+from gateway.audited_routes import audited_route
 from gateway.bootstrap import Bootstrap, load_bootstrap_secret
 from gateway.bootstrap_routes import bootstrap_routes
 from gateway.client_admin import ClientAdmin
@@ -36,12 +37,12 @@ def admin_routes(
         secret = load_bootstrap_secret(settings.bootstrap_secret_file)
         bootstrap = Bootstrap(secret, directory, store, now=_now)
     limit = settings.max_body_bytes
-    once = idempotent_route(idempotency, access, "admin")
+    audited_once = audited_route(audit, idempotent_route(idempotency, access, "admin"))
     clients = ClientAdmin(directory, store, now=_now)
     keys = KeyAdmin(directory, store, now=_now)
     return [
-        client_routes(access, directory, clients, audit, once, max_body_bytes=limit),
-        key_routes(access, directory, keys, audit, once, max_body_bytes=limit),
+        client_routes(access, directory, clients, audited_once, max_body_bytes=limit),
+        key_routes(access, directory, keys, audited_once, max_body_bytes=limit),
         bootstrap_routes(bootstrap, audit),
     ]
 

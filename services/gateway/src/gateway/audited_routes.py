@@ -44,6 +44,11 @@ def act_of(endpoint: object) -> Act | None:
     return getattr(endpoint, _MARK, None)
 
 
+def name_target(request: Request, target: str) -> None:
+    """Says what the act is done to, where the path does not."""
+    request.state.act_target = target
+
+
 def audited_route(audit: AuditTrail, within: type[APIRoute] = APIRoute) -> type[APIRoute]:
     """The class of routes, for `APIRouter(route_class=…)`, that tells the trail of marked ones.
 
@@ -82,8 +87,14 @@ def _told(
                     tenant=caller.tenant if caller else "",
                     client_address=request.client.host if request.client else "",
                     reason=reason,
-                    target="/".join(map(str, request.path_params.values())),
+                    target=_target_of(request),
                 )
         return response
 
     return told
+
+
+def _target_of(request: Request) -> str:
+    named = getattr(request.state, "act_target", None)
+    in_path = "/".join(map(str, request.path_params.values()))
+    return str(in_path if named is None else named)[:128]

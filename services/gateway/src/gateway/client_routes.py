@@ -11,8 +11,7 @@ from gateway.admin_rights import sees
 from gateway.admin_shapes import ClientChangeBody, NewClientBody
 from gateway.api_description import body_of, reading, writing
 from gateway.api_shapes import PlainText
-from gateway.audit_trail import AuditTrail
-from gateway.audited_acts import audited
+from gateway.audited_routes import act, name_target
 from gateway.client_admin import ClientAdmin
 from gateway.identity_directory import IdentityDirectory
 from gateway.page_cursor import page_of
@@ -29,13 +28,12 @@ def client_routes(
     access: BearerAccess,
     directory: IdentityDirectory,
     admin: ClientAdmin,
-    audit: AuditTrail,
-    once: type[APIRoute],
+    route_class: type[APIRoute],
     *,
     max_body_bytes: int,
 ) -> APIRouter:
     """The routes; each sees the caller's own tenant, or all of them for one of tenant `weir`."""
-    router = APIRouter(tags=["administration"], route_class=once)
+    router = APIRouter(tags=["administration"], route_class=route_class)
     may_administer: Caller = Security(access, scopes=["admin"])
 
     @router.get("/v1/clients", responses=reading(), summary="List clients by id")
@@ -64,13 +62,14 @@ def client_routes(
         description="The answer holds its secret, once. It can be used within a second at every "
         "gateway. You can give the scopes that your own credential holds.",
     )
+    @act("client.create")
     async def create_client(
         request: Request, response: Response, caller: Caller = may_administer
     ) -> NewClient:
         body = await read_json(request, NewClientBody, max_body_bytes)
-        with audited(audit, request, caller, "client.create", body.client_id or "") as act:
-            record, secret = await admin.create(caller, body)
-            act.target = record.client_id
+        name_target(request, body.client_id or "")
+        record, secret = await admin.create(caller, body)
+        name_target(request, record.client_id)
         response.headers["location"] = f"/v1/clients/{record.client_id}"
         response.headers["etag"] = record.etag
         response.headers["cache-control"] = NO_STORE
@@ -94,6 +93,7 @@ def client_routes(
         "every gateway within a second; services that are called without one take tokens that "
         "were issued before until they expire, at most ten minutes.",
     )
+    @act("client.change")
     async def change_client(
         client_id: str,
         request: Request,
@@ -102,8 +102,7 @@ def client_routes(
         caller: Caller = may_administer,
     ) -> ManagedClient:
         body = await read_json(request, ClientChangeBody, max_body_bytes)
-        with audited(audit, request, caller, "client.change", client_id):
-            record = await admin.change(caller, client_id, body, if_match)
+        record = await admin.change(caller, client_id, body, if_match)
         response.headers["etag"] = record.etag
         return ManagedClient(**client_fields(record))
 
@@ -113,11 +112,11 @@ def client_routes(
         responses=reading(404, 409, 412),
         summary="Remove a client, its API keys and its access tokens",
     )
+    @act("client.remove")
     async def remove_client(
         client_id: str, request: Request, if_match: IfMatch = None, caller: Caller = may_administer
     ) -> None:
-        with audited(audit, request, caller, "client.remove", client_id):
-            await admin.remove(caller, client_id, if_match)
+        await admin.remove(caller, client_id, if_match)
 
     @router.post(
         "/v1/clients/{client_id}/secrets",
@@ -127,6 +126,7 @@ def client_routes(
         description="It is good beside the one that is there, so that nothing fails while it is "
         "brought to where it is used; then remove the old one. At most two are live.",
     )
+    @act("client.secret.create")
     async def add_secret(
         client_id: str,
         request: Request,
@@ -134,8 +134,7 @@ def client_routes(
         if_match: IfMatch = None,
         caller: Caller = may_administer,
     ) -> NewSecret:
-        with audited(audit, request, caller, "client.secret.create", client_id):
-            kept, secret = await admin.add_secret(caller, client_id, if_match)
+        kept, secret = await admin.add_secret(caller, client_id, if_match)
         response.headers["cache-control"] = NO_STORE
         return NewSecret(number=kept.number, created_at=kept.created_at, client_secret=secret)
 
@@ -145,6 +144,7 @@ def client_routes(
         responses=reading(404, 409),
         summary="Remove one of a client's secrets",
     )
+    @act("client.secret.remove")
     async def remove_secret(
         client_id: str,
         number: int,
@@ -159,7 +159,6 @@ def client_routes(
         ] = True,
         caller: Caller = may_administer,
     ) -> None:
-        with audited(audit, request, caller, "client.secret.remove", client_id):
-            await admin.remove_secret(caller, client_id, number, revoke_tokens=revoke_tokens)
+        await admin.remove_secret(caller, client_id, number, revoke_tokens=revoke_tokens)
 
     return router

@@ -11,8 +11,7 @@ from gateway.admin_rights import sees
 from gateway.admin_shapes import KeyChangeBody, NewKeyBody
 from gateway.api_description import body_of, reading, writing
 from gateway.api_shapes import PlainText
-from gateway.audit_trail import AuditTrail
-from gateway.audited_acts import audited
+from gateway.audited_routes import act, name_target
 from gateway.client_routes import NO_STORE, IfMatch
 from gateway.identity_directory import IdentityDirectory
 from gateway.identity_records import KeyRecord
@@ -25,13 +24,12 @@ def key_routes(
     access: BearerAccess,
     directory: IdentityDirectory,
     admin: KeyAdmin,
-    audit: AuditTrail,
-    once: type[APIRoute],
+    route_class: type[APIRoute],
     *,
     max_body_bytes: int,
 ) -> APIRouter:
     """The routes; each sees the caller's own tenant, or all of them for one of tenant `weir`."""
-    router = APIRouter(tags=["administration"], route_class=once)
+    router = APIRouter(tags=["administration"], route_class=route_class)
     may_administer: Caller = Security(access, scopes=["admin"])
 
     async def answers(records: list[KeyRecord]) -> list[ManagedKey]:
@@ -64,13 +62,13 @@ def key_routes(
         "`Authorization: Bearer`, and can be used within a second at every gateway. Its last six "
         "characters are a checksum, so that scanners for leaked secrets find true ones alone.",
     )
+    @act("key.create")
     async def create_key(
         request: Request, response: Response, caller: Caller = may_administer
     ) -> NewKey:
         body = await read_json(request, NewKeyBody, max_body_bytes)
-        with audited(audit, request, caller, "key.create") as act:
-            record, text = await admin.create(caller, body)
-            act.target = record.key_id
+        record, text = await admin.create(caller, body)
+        name_target(request, record.key_id)
         response.headers["location"] = f"/v1/keys/{record.key_id}"
         response.headers["etag"] = record.etag
         response.headers["cache-control"] = NO_STORE
@@ -91,6 +89,7 @@ def key_routes(
         summary="Change an API key",
         description="Fields that are not in the body stay as they are.",
     )
+    @act("key.change")
     async def change_key(
         key_id: str,
         request: Request,
@@ -99,8 +98,7 @@ def key_routes(
         caller: Caller = may_administer,
     ) -> ManagedKey:
         body = await read_json(request, KeyChangeBody, max_body_bytes)
-        with audited(audit, request, caller, "key.change", key_id):
-            record = await admin.change(caller, key_id, body, if_match)
+        record = await admin.change(caller, key_id, body, if_match)
         response.headers["etag"] = record.etag
         return (await answers([record]))[0]
 
@@ -110,11 +108,11 @@ def key_routes(
         responses=reading(404, 409, 412),
         summary="Remove an API key",
     )
+    @act("key.remove")
     async def remove_key(
         key_id: str, request: Request, if_match: IfMatch = None, caller: Caller = may_administer
     ) -> None:
-        with audited(audit, request, caller, "key.remove", key_id):
-            await admin.remove(caller, key_id, if_match)
+        await admin.remove(caller, key_id, if_match)
 
     @router.post(
         "/v1/keys/{key_id}/secrets",
@@ -124,6 +122,7 @@ def key_routes(
         description="The new text is good beside the old one, so that nothing fails while it is "
         "brought to where it is used; then remove the old one. At most two are live.",
     )
+    @act("key.secret.create")
     async def add_secret(
         key_id: str,
         request: Request,
@@ -131,8 +130,7 @@ def key_routes(
         if_match: IfMatch = None,
         caller: Caller = may_administer,
     ) -> NewKeySecret:
-        with audited(audit, request, caller, "key.secret.create", key_id):
-            kept, text = await admin.add_secret(caller, key_id, if_match)
+        kept, text = await admin.add_secret(caller, key_id, if_match)
         response.headers["cache-control"] = NO_STORE
         return NewKeySecret(number=kept.number, created_at=kept.created_at, api_key=text)
 
@@ -142,10 +140,10 @@ def key_routes(
         responses=reading(404, 409),
         summary="Remove one of an API key's secrets",
     )
+    @act("key.secret.remove")
     async def remove_secret(
         key_id: str, number: int, request: Request, caller: Caller = may_administer
     ) -> None:
-        with audited(audit, request, caller, "key.secret.remove", key_id):
-            await admin.remove_secret(caller, key_id, number)
+        await admin.remove_secret(caller, key_id, number)
 
     return router
