@@ -15,7 +15,7 @@ import onnx
 import onnxruntime
 from tokenizers import Tokenizer
 
-MODEL = Path(__file__).resolve().parents[2] / "deploy" / "models" / "sentiment" / "1"
+MODEL = Path(__file__).resolve().parents[2] / "deploy" / "models" / "sentiment" / "2"
 DOMAINS = {
     "sst2": ("sst2/train.jsonl.gz", 4000),
     "sst2-dev": ("sst2/dev.jsonl.gz", 872),

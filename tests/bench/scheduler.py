@@ -32,7 +32,7 @@ from inference.scheduler import Scheduler
 from inference.text_classifier import PreparedText
 from inference.version_loading import load_version
 
-MODEL = Path(__file__).resolve().parents[2] / "deploy" / "models" / "sentiment" / "1"
+MODEL = Path(__file__).resolve().parents[2] / "deploy" / "models" / "sentiment" / "2"
 GENEROUS = Limits(items=1_000_000, seconds=3600.0, short_queue=1_000_000)
 AS_DEPLOYED = Limits(items=2048, seconds=0.4, short_queue=256)
 

@@ -72,6 +72,7 @@ def test_a_version_goes_through_the_stages_and_takes_all_traffic(weir: Run, root
     assert routing(root)["versions"] == {"2": 100}
     assert routing(root)["stages"] == {"dev": "2", "staging": "2", "production": "2"}
     assert routing(root)["sticky"] == "subject"
+    assert b"&" not in (root / "toy" / "routing.yaml").read_bytes()  # people read it, too
 
 
 @pytest.mark.parametrize("stage", ["staging", "production"])

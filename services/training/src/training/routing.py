@@ -22,6 +22,13 @@ LONGEST_HISTORY = 100
 Routing = dict[str, Any]
 
 
+class _WithoutAnchors(yaml.SafeDumper):
+    """What history repeats is written out: people read the file, too."""
+
+    def ignore_aliases(self, data: Any) -> bool:
+        return True
+
+
 @dataclass(frozen=True, slots=True)
 class Signature:
     """Who changes something, when (UTC, ISO 8601) and why; ``id`` tells changes apart."""
@@ -59,7 +66,10 @@ def parse_routing(content: bytes | None, where: str) -> Routing:
 
 def routing_text(routing: Mapping[str, Any]) -> bytes:
     """The content of ``routing.yaml``."""
-    return yaml.safe_dump(dict(routing), sort_keys=False, allow_unicode=True, width=100).encode()
+    text = yaml.dump(
+        dict(routing), Dumper=_WithoutAnchors, sort_keys=False, allow_unicode=True, width=100
+    )
+    return text.encode()
 
 
 def production(routing: Mapping[str, Any]) -> str | None:
