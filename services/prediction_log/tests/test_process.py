@@ -152,6 +152,7 @@ async def test_every_method_that_is_exposed_asks_for_a_scope(
 
     found = set(await asyncio.to_thread(exposed)) - PUBLIC_SERVICES
     assert found == {
+        "weir.predictions.v1.AuditService",
         "weir.predictions.v1.PredictionLogService",
         "weir.predictions.v1.PrivacyService",
     }
