@@ -12,6 +12,7 @@ import pytest
 from redis.asyncio import Redis
 
 from drift.columns import prediction_columns
+from drift.decisions import Decisions
 from drift.domain import ModelVersion, PredictionFacts
 from drift.measurement import Measurer
 from drift.monitor import CONSUMER, GROUP, Monitor
@@ -19,6 +20,7 @@ from drift.reference_repository import ReferenceRepository
 from drift.signal_records import SIGNALS, records_of
 from drift.signals import SignalWindow
 from drift.state_store import StateStore
+from drift.verdict import SmallestEffects
 from drift.version_state import WindowSize
 from servicekit.event_stream import Event, EventConsumer, EventPublisher
 from weir.events.v1 import events_pb2
@@ -66,9 +68,9 @@ class World:
         return window
 
     def events(
-        self, rows: int, about: ModelVersion = REVIEWS
+        self, rows: int, about: ModelVersion = REVIEWS, **shift: Any
     ) -> list[events_pb2.PredictionRecorded]:
-        return [recorded(self.prediction(about)) for _ in range(rows)]
+        return [recorded(self.prediction(about, **shift)) for _ in range(rows)]
 
 
 def recorded(prediction: PredictionFacts) -> events_pb2.PredictionRecorded:
@@ -137,11 +139,12 @@ class Service:
         self.repository = repository
         self.store = StateStore(redis)
         self.references = ReferenceRepository(repository)
+        self.decisions = Decisions(minimum_rows=30, q=0.05, smallest=SmallestEffects())
         self.publisher = EventPublisher(redis)
         self.monitor = Monitor(
             self.store,
             self.publisher,
-            Measurer(self.references, minimum_rows=30, clock=lambda: START),
+            Measurer(self.references, self.decisions, minimum_rows=30, clock=lambda: START),
             measurements_stream=MEASUREMENTS,
             window_size=WindowSize(window_rows),
             kept_versions=kept_versions,

@@ -127,7 +127,7 @@ async def test_full_window_closes_and_is_kept(
     assert (first.model, first.model_version, first.rows) == ("reviews", "1", 100)
     assert second.window_start.ToDatetime() > first.window_end.ToDatetime()
     assert state.closed.last_predicted_at == second.window_end.ToDatetime(UTC)
-    assert {(metric.signal, metric.statistic) for metric in first.metrics} == {
+    assert {(metric.signal, metric.statistic) for metric in first.metrics} >= {
         ("input_tokens", "ks_distance"),
         ("input_tokens", "mean_difference"),
         ("confidence", "ks_distance"),
@@ -136,7 +136,13 @@ async def test_full_window_closes_and_is_kept(
         ("label", "total_variation"),
         ("script", "total_variation"),
         ("mixed_script_rate", "ratio_difference"),
+        ("confidence", "drift"),
+        ("confidence", "effect"),
+        ("confidence", "p_value"),
+        ("confidence", "minimum_detectable_effect"),
     }
+    drifted = [metric.value for metric in first.metrics if metric.statistic == "drift"]
+    assert not any(drifted)
 
 
 async def test_window_that_closes_with_the_last_event_leaves_none_open(

@@ -53,6 +53,7 @@ async def ask(service: Any, tmp_path: Path, issuer: FakeIssuer) -> AsyncIterator
     reporter = Reporter(
         service.store,
         service.references,
+        service.decisions,
         minimum_rows=30,
         window_size=WindowSize(100),
         clock=lambda: NOW,
@@ -67,7 +68,7 @@ async def ask(service: Any, tmp_path: Path, issuer: FakeIssuer) -> AsyncIterator
             return issuer.token("drift:read") if token is None else token
 
         channel = open_channel(
-            address, token=source, default_timeout=5.0, tracer_provider=tracer_provider
+            address, token=source, default_timeout=60.0, tracer_provider=tracer_provider
         )
         async with channel:
             stub: Any = drift_pb2_grpc.DriftServiceStub(channel)
@@ -83,6 +84,36 @@ async def ask(service: Any, tmp_path: Path, issuer: FakeIssuer) -> AsyncIterator
 
 def signals(report: pb.Report) -> dict[str, pb.Signal]:
     return {signal.name: signal for signal in report.signals}
+
+
+async def test_report_says_what_has_drifted_by_how_much_and_how_sure_that_is(
+    ask: Ask, service: Any, world: Any, write_reference: WriteReference
+) -> None:
+    write_reference()
+    await service.publish(*world.events(80, extra_tokens=10))
+    await service.consume()
+    verdicts = {verdict.signal: verdict for verdict in (await ask()).verdicts}
+    length, label = verdicts["input_tokens"], verdicts["label"]
+    assert length.state == pb.VERDICT_STATE_DRIFT
+    assert (length.group, length.rows, length.reference_rows) == ("text", 80, 2000)
+    assert length.effect.lower < length.effect.value < length.effect.upper
+    assert length.p_value < 0.001
+    assert 0.2 < length.minimum_detectable_effect < 1
+    assert label.state == pb.VERDICT_STATE_NO_DRIFT
+
+
+async def test_verdicts_on_few_rows_say_only_that(
+    ask: Ask, service: Any, world: Any, write_reference: WriteReference
+) -> None:
+    write_reference()
+    await service.publish(*world.events(5))
+    await service.consume()
+    report = await ask()
+    for verdict in report.verdicts:
+        assert verdict.state != pb.VERDICT_STATE_DRIFT
+        assert not verdict.HasField("effect")
+        assert not verdict.HasField("p_value")
+    assert not report.HasField("impact")
 
 
 async def test_report_compares_the_window_with_the_reference(

@@ -11,6 +11,7 @@ import httpx
 from redis.asyncio import Redis
 
 from drift.availability import Availability
+from drift.decisions import Decisions
 from drift.grpc_api import SCOPES, SERVICE, DriftServicer
 from drift.measurement import Measurer
 from drift.monitor import BATCH_SIZE, CONSUMER, GROUP, Monitor
@@ -19,6 +20,7 @@ from drift.reference_repository import ReferenceRepository
 from drift.reporter import Reporter
 from drift.settings import Settings
 from drift.state_store import StateStore
+from drift.verdict import SmallestEffects
 from drift.version_state import WindowSize
 from servicekit.access_tokens import AccessTokenVerifier, RemoteKeySource
 from servicekit.event_stream import EventConsumer, EventPublisher
@@ -63,19 +65,34 @@ async def serve(settings: Settings) -> None:
         store = StateStore(redis)
         references = ReferenceRepository(settings.model_repository)
         minimum_rows = settings.drift_minimum_rows
+        decisions = Decisions(
+            minimum_rows=minimum_rows,
+            q=settings.drift_false_discovery_rate,
+            smallest=SmallestEffects(
+                number=settings.drift_smallest_number,
+                ratio=settings.drift_smallest_ratio,
+                category=settings.drift_smallest_category,
+                vector=settings.drift_smallest_vector,
+            ),
+        )
         window_size = WindowSize(
             settings.drift_window_rows, timedelta(seconds=settings.drift_window_seconds)
         )
         monitor = Monitor(
             store,
             EventPublisher(redis),
-            Measurer(references, minimum_rows=minimum_rows, clock=_now),
+            Measurer(references, decisions, minimum_rows=minimum_rows, clock=_now),
             measurements_stream=settings.measurements_stream,
             window_size=window_size,
             kept_versions=settings.drift_kept_versions,
         )
         reporter = Reporter(
-            store, references, minimum_rows=minimum_rows, window_size=window_size, clock=_now
+            store,
+            references,
+            decisions,
+            minimum_rows=minimum_rows,
+            window_size=window_size,
+            clock=_now,
         )
         streams = (*settings.predictions_streams, settings.feedback_stream)
         observer = Observer(

@@ -8,11 +8,22 @@ from drift.domain import (
     NumberSummary,
     RatioComparison,
     RatioSummary,
-    Report,
     Signal,
     WindowSpan,
 )
+from drift.impact import Impact
+from drift.report import Report
+from drift.verdict import State, Verdict
 from weir.drift.v1 import drift_pb2 as pb
+
+_STATES = {
+    State.NO_DRIFT: pb.VERDICT_STATE_NO_DRIFT,
+    State.DRIFT: pb.VERDICT_STATE_DRIFT,
+    State.NOT_ENOUGH_DATA: pb.VERDICT_STATE_NOT_ENOUGH_DATA,
+    State.CONSTANT: pb.VERDICT_STATE_CONSTANT,
+    State.REFERENCE_MISSING: pb.VERDICT_STATE_REFERENCE_MISSING,
+    State.REFERENCE_MISMATCH: pb.VERDICT_STATE_REFERENCE_MISMATCH,
+}
 
 
 def from_report(report: Report) -> pb.Report:
@@ -24,6 +35,8 @@ def from_report(report: Report) -> pb.Report:
         window=_from_span(report.window),
         signals=map(_from_signal, report.signals),
         feedback=_from_feedback(report.feedback),
+        verdicts=map(_from_verdict, report.verdicts),
+        impact=_from_impact(report.impact),
     )
     answer.generated_at.FromDatetime(report.generated_at)
     return answer
@@ -117,3 +130,29 @@ def _from_feedback(feedback: FeedbackSummary) -> pb.FeedbackSummary:
         answer.accuracy_lower = feedback.accuracy.lower
         answer.accuracy_upper = feedback.accuracy.upper
     return answer
+
+
+def _from_verdict(verdict: Verdict) -> pb.Verdict:
+    answer = pb.Verdict(
+        signal=verdict.signal.name,
+        group=verdict.signal.group,
+        state=_STATES[verdict.state],
+        rows=verdict.rows,
+        reference_rows=verdict.reference_rows,
+    )
+    if verdict.finding is not None:
+        answer.effect.CopyFrom(_from_present(verdict.finding.effect))
+        answer.p_value = verdict.finding.p_value
+        answer.minimum_detectable_effect = verdict.finding.detectable
+    return answer
+
+
+def _from_impact(impact: Impact | None) -> pb.Impact | None:
+    if impact is None:
+        return None
+    return pb.Impact(
+        accuracy=_from_present(impact.accuracy),
+        reference_accuracy=impact.reference_accuracy,
+        expected_loss=impact.expected_loss,
+        recalibrated=impact.recalibrated,
+    )

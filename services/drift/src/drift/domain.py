@@ -1,7 +1,7 @@
 """What drift speaks about: model versions, what happened to them, comparisons, and errors."""
 
 import math
-from collections.abc import Mapping, Sequence, Set
+from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 
@@ -178,19 +178,6 @@ class FeedbackSummary:
 
     labelled: int
     accuracy: Estimate | None
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """A window of a model version beside its reference."""
-
-    about: ModelVersion
-    generated_at: datetime
-    reference_source: str
-    reference_rows: int
-    window: WindowSpan
-    signals: Sequence[Signal]
-    feedback: FeedbackSummary
 
 
 class NameInvalid(InvalidInput):

@@ -9,6 +9,7 @@ from uuid import UUID
 import structlog
 
 from drift.comparison import compare
+from drift.decisions import Decisions, statistics
 from drift.domain import ModelVersion, ReferenceInvalid, ReferenceMissing
 from drift.reference_repository import ReferenceRepository
 from drift.version_state import Window
@@ -55,16 +56,18 @@ def measurement_id(about: ModelVersion, predicted_at: datetime, last_entry: str)
 
 
 class Measurer:
-    """Compares windows as they close."""
+    """Compares windows as they close, and decides about them."""
 
     def __init__(
         self,
         references: ReferenceRepository,
+        decisions: Decisions,
         *,
         minimum_rows: int,
         clock: Callable[[], datetime],
     ) -> None:
         self._references = references
+        self._decisions = decisions
         self._minimum_rows = minimum_rows
         self._clock = clock
 
@@ -81,6 +84,9 @@ class Measurer:
             )
             return None
         signals = compare(reference.window, window.observed, self._minimum_rows)
+        verdicts = self._decisions.decide(reference, window.observed)
+        found = [(signal.name, signal.statistics()) for signal in signals]
+        found += [(verdict.signal.name, statistics(verdict)) for verdict in verdicts]
         return Measurement(
             measurement_id=measurement_id(about, span.last_predicted_at, last_entry),
             measured_at=self._clock(),
@@ -89,8 +95,8 @@ class Measurer:
             window_end=span.last_predicted_at,
             rows=span.rows,
             metrics=[
-                Metric(signal.name, statistic, value)
-                for signal in signals
-                for statistic, value in signal.statistics().items()
+                Metric(signal, statistic, value)
+                for signal, statistics_of_it in found
+                for statistic, value in statistics_of_it.items()
             ],
         )

@@ -4,15 +4,17 @@ from collections.abc import Callable
 from datetime import datetime
 
 from drift.comparison import compare
+from drift.decisions import Decisions
 from drift.domain import (
     ModelUnknown,
     ModelVersion,
     NameInvalid,
     ReferenceMissing,
-    Report,
     is_name,
 )
+from drift.impact import estimate_impact
 from drift.reference_repository import ReferenceRepository
+from drift.report import Report
 from drift.state_store import NEVER, StateStore, Versions, newest_first
 from drift.version_state import WindowSize
 from servicekit.errors import FieldViolation
@@ -25,6 +27,7 @@ class Reporter:
         self,
         store: StateStore,
         references: ReferenceRepository,
+        decisions: Decisions,
         *,
         minimum_rows: int,
         window_size: WindowSize,
@@ -32,6 +35,7 @@ class Reporter:
     ) -> None:
         self._store = store
         self._references = references
+        self._decisions = decisions
         self._minimum_rows = minimum_rows
         self._window_size = window_size
         self._clock = clock
@@ -68,6 +72,8 @@ class Reporter:
             window=window.span(),
             signals=compare(reference.window, window.observed, self._minimum_rows),
             feedback=state.feedback.summary(),
+            verdicts=self._decisions.decide(reference, window.observed),
+            impact=estimate_impact(reference, window.observed),
         )
 
     def _current_version(self, model: str, versions: Versions) -> str:

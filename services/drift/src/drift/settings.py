@@ -51,6 +51,35 @@ class Settings(GrpcServerSettings, TokenSettings, EventSettings, TelemetrySettin
         "The intervals rest on the normal approximation of means and shares, which 30 rows make "
         "fair; with fewer, two samples of the same thing often lie a KS distance of 0.25 apart.",
     )
+    drift_false_discovery_rate: float = Field(
+        default=0.05,
+        gt=0,
+        lt=1,
+        description="Among the signals of a window that are called drift, the share that may be "
+        "chance (Benjamini and Hochberg); without any drift, the share of windows that alarm.",
+    )
+    drift_smallest_number: float = Field(
+        default=0.05,
+        ge=0,
+        description="Effect of a number below which nothing is called drift: Wasserstein distance "
+        "in standard deviations of the reference.",
+    )
+    drift_smallest_ratio: float = Field(
+        default=0.002, ge=0, le=1, description="The same for the difference of two ratios."
+    )
+    drift_smallest_category: float = Field(
+        default=0.03,
+        ge=0,
+        le=1,
+        description="The same for the total variation of categories: share of rows in others.",
+    )
+    drift_smallest_vector: float = Field(
+        default=0.03,
+        ge=0,
+        le=1,
+        description="The same for the projection: how much better than chance a classifier tells "
+        "window from reference, from 0 to 1.",
+    )
     drift_kept_versions: int = Field(
         default=100,
         ge=1,

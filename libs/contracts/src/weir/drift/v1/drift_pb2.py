@@ -25,7 +25,7 @@ _sym_db = _symbol_database.Default()
 from google.protobuf import timestamp_pb2 as google_dot_protobuf_dot_timestamp__pb2
 
 
-DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19weir/drift/v1/drift.proto\x12\rweir.drift.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"2\n\x10GetReportRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\":\n\x11GetReportResponse\x12%\n\x06report\x18\x01 \x01(\x0b\x32\x15.weir.drift.v1.Report\"\x8e\x02\n\x06Report\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x30\n\x0cgenerated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\treference\x18\x04 \x01(\x0b\x32\x18.weir.drift.v1.Reference\x12%\n\x06window\x18\x05 \x01(\x0b\x32\x15.weir.drift.v1.Window\x12&\n\x07signals\x18\x06 \x03(\x0b\x32\x15.weir.drift.v1.Signal\x12\x30\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x07 \x01(\x0b\x32\x1e.weir.drift.v1.FeedbackSummary\")\n\tReference\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x04\"\x97\x01\n\x06Window\x12\x36\n\x12\x66irst_predicted_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11last_predicted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04rows\x18\x03 \x01(\x04\x12\x10\n\x08\x63\x61pacity\x18\x04 \x01(\x04\"\xec\x01\n\x06Signal\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x06status\x18\x02 \x01(\x0e\x32\x1b.weir.drift.v1.SignalStatus\x12\x31\n\x06number\x18\x03 \x01(\x0b\x32\x1f.weir.drift.v1.NumberComparisonH\x00\x12/\n\x05ratio\x18\x04 \x01(\x0b\x32\x1e.weir.drift.v1.RatioComparisonH\x00\x12\x35\n\x08\x63\x61tegory\x18\x05 \x01(\x0b\x32!.weir.drift.v1.CategoryComparisonH\x00\x42\x0c\n\ncomparison\"\xcd\x01\n\x10NumberComparison\x12/\n\treference\x18\x01 \x01(\x0b\x32\x1c.weir.drift.v1.NumberSummary\x12,\n\x06window\x18\x02 \x01(\x0b\x32\x1c.weir.drift.v1.NumberSummary\x12\x18\n\x0bks_distance\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x30\n\x0fmean_difference\x18\x04 \x01(\x0b\x32\x17.weir.drift.v1.EstimateB\x0e\n\x0c_ks_distance\"\xaa\x01\n\rNumberSummary\x12\x0c\n\x04rows\x18\x01 \x01(\x04\x12\x0c\n\x04mean\x18\x02 \x01(\x01\x12\x1a\n\x12standard_deviation\x18\x03 \x01(\x01\x12\x0f\n\x07minimum\x18\x04 \x01(\x01\x12\x0f\n\x07maximum\x18\x05 \x01(\x01\x12\x0b\n\x03p05\x18\x06 \x01(\x01\x12\x0b\n\x03p25\x18\x07 \x01(\x01\x12\x0b\n\x03p50\x18\x08 \x01(\x01\x12\x0b\n\x03p75\x18\t \x01(\x01\x12\x0b\n\x03p95\x18\n \x01(\x01\"\x9b\x01\n\x0fRatioComparison\x12.\n\treference\x18\x01 \x01(\x0b\x32\x1b.weir.drift.v1.RatioSummary\x12+\n\x06window\x18\x02 \x01(\x0b\x32\x1b.weir.drift.v1.RatioSummary\x12+\n\ndifference\x18\x03 \x01(\x0b\x32\x17.weir.drift.v1.Estimate\"D\n\x0cRatioSummary\x12\x0c\n\x04rows\x18\x01 \x01(\x04\x12\x11\n\tnumerator\x18\x02 \x01(\x01\x12\x13\n\x0b\x64\x65nominator\x18\x03 \x01(\x01\"\xd1\x03\n\x12\x43\x61tegoryComparison\x12\x43\n\treference\x18\x01 \x03(\x0b\x32\x30.weir.drift.v1.CategoryComparison.ReferenceEntry\x12=\n\x06window\x18\x02 \x03(\x0b\x32-.weir.drift.v1.CategoryComparison.WindowEntry\x12\x1c\n\x0ftotal_variation\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12R\n\x11share_differences\x18\x04 \x03(\x0b\x32\x37.weir.drift.v1.CategoryComparison.ShareDifferencesEntry\x1a\x30\n\x0eReferenceEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a-\n\x0bWindowEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1aP\n\x15ShareDifferencesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.weir.drift.v1.Estimate:\x02\x38\x01\x42\x12\n\x10_total_variation\"7\n\x08\x45stimate\x12\r\n\x05value\x18\x01 \x01(\x01\x12\r\n\x05lower\x18\x02 \x01(\x01\x12\r\n\x05upper\x18\x03 \x01(\x01\"\xa7\x01\n\x0f\x46\x65\x65\x64\x62\x61\x63kSummary\x12\x10\n\x08labelled\x18\x01 \x01(\x04\x12\x15\n\x08\x61\x63\x63uracy\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x0e\x61\x63\x63uracy_lower\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x1b\n\x0e\x61\x63\x63uracy_upper\x18\x04 \x01(\x01H\x02\x88\x01\x01\x42\x0b\n\t_accuracyB\x11\n\x0f_accuracy_lowerB\x11\n\x0f_accuracy_upper*l\n\x0cSignalStatus\x12\x1d\n\x19SIGNAL_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16SIGNAL_STATUS_MEASURED\x10\x01\x12!\n\x1dSIGNAL_STATUS_NOT_ENOUGH_DATA\x10\x02\x32^\n\x0c\x44riftService\x12N\n\tGetReport\x12\x1f.weir.drift.v1.GetReportRequest\x1a .weir.drift.v1.GetReportResponseb\x06proto3')
+DESCRIPTOR = _descriptor_pool.Default().AddSerializedFile(b'\n\x19weir/drift/v1/drift.proto\x12\rweir.drift.v1\x1a\x1fgoogle/protobuf/timestamp.proto\"2\n\x10GetReportRequest\x12\r\n\x05model\x18\x01 \x01(\t\x12\x0f\n\x07version\x18\x02 \x01(\t\":\n\x11GetReportResponse\x12%\n\x06report\x18\x01 \x01(\x0b\x32\x15.weir.drift.v1.Report\"\xdf\x02\n\x06Report\x12\r\n\x05model\x18\x01 \x01(\t\x12\x15\n\rmodel_version\x18\x02 \x01(\t\x12\x30\n\x0cgenerated_at\x18\x03 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12+\n\treference\x18\x04 \x01(\x0b\x32\x18.weir.drift.v1.Reference\x12%\n\x06window\x18\x05 \x01(\x0b\x32\x15.weir.drift.v1.Window\x12&\n\x07signals\x18\x06 \x03(\x0b\x32\x15.weir.drift.v1.Signal\x12\x30\n\x08\x66\x65\x65\x64\x62\x61\x63k\x18\x07 \x01(\x0b\x32\x1e.weir.drift.v1.FeedbackSummary\x12(\n\x08verdicts\x18\x08 \x03(\x0b\x32\x16.weir.drift.v1.Verdict\x12%\n\x06impact\x18\t \x01(\x0b\x32\x15.weir.drift.v1.Impact\"\x8b\x02\n\x07Verdict\x12\x0e\n\x06signal\x18\x01 \x01(\t\x12\r\n\x05group\x18\x02 \x01(\t\x12*\n\x05state\x18\x03 \x01(\x0e\x32\x1b.weir.drift.v1.VerdictState\x12\x0c\n\x04rows\x18\x04 \x01(\x04\x12\x16\n\x0ereference_rows\x18\x05 \x01(\x04\x12\'\n\x06\x65\x66\x66\x65\x63t\x18\x06 \x01(\x0b\x32\x17.weir.drift.v1.Estimate\x12\x14\n\x07p_value\x18\x07 \x01(\x01H\x00\x88\x01\x01\x12&\n\x19minimum_detectable_effect\x18\x08 \x01(\x01H\x01\x88\x01\x01\x42\n\n\x08_p_valueB\x1c\n\x1a_minimum_detectable_effect\"|\n\x06Impact\x12)\n\x08\x61\x63\x63uracy\x18\x01 \x01(\x0b\x32\x17.weir.drift.v1.Estimate\x12\x1a\n\x12reference_accuracy\x18\x02 \x01(\x01\x12\x15\n\rexpected_loss\x18\x03 \x01(\x01\x12\x14\n\x0crecalibrated\x18\x04 \x01(\x08\")\n\tReference\x12\x0e\n\x06source\x18\x01 \x01(\t\x12\x0c\n\x04rows\x18\x02 \x01(\x04\"\x97\x01\n\x06Window\x12\x36\n\x12\x66irst_predicted_at\x18\x01 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x35\n\x11last_predicted_at\x18\x02 \x01(\x0b\x32\x1a.google.protobuf.Timestamp\x12\x0c\n\x04rows\x18\x03 \x01(\x04\x12\x10\n\x08\x63\x61pacity\x18\x04 \x01(\x04\"\xec\x01\n\x06Signal\x12\x0c\n\x04name\x18\x01 \x01(\t\x12+\n\x06status\x18\x02 \x01(\x0e\x32\x1b.weir.drift.v1.SignalStatus\x12\x31\n\x06number\x18\x03 \x01(\x0b\x32\x1f.weir.drift.v1.NumberComparisonH\x00\x12/\n\x05ratio\x18\x04 \x01(\x0b\x32\x1e.weir.drift.v1.RatioComparisonH\x00\x12\x35\n\x08\x63\x61tegory\x18\x05 \x01(\x0b\x32!.weir.drift.v1.CategoryComparisonH\x00\x42\x0c\n\ncomparison\"\xcd\x01\n\x10NumberComparison\x12/\n\treference\x18\x01 \x01(\x0b\x32\x1c.weir.drift.v1.NumberSummary\x12,\n\x06window\x18\x02 \x01(\x0b\x32\x1c.weir.drift.v1.NumberSummary\x12\x18\n\x0bks_distance\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12\x30\n\x0fmean_difference\x18\x04 \x01(\x0b\x32\x17.weir.drift.v1.EstimateB\x0e\n\x0c_ks_distance\"\xaa\x01\n\rNumberSummary\x12\x0c\n\x04rows\x18\x01 \x01(\x04\x12\x0c\n\x04mean\x18\x02 \x01(\x01\x12\x1a\n\x12standard_deviation\x18\x03 \x01(\x01\x12\x0f\n\x07minimum\x18\x04 \x01(\x01\x12\x0f\n\x07maximum\x18\x05 \x01(\x01\x12\x0b\n\x03p05\x18\x06 \x01(\x01\x12\x0b\n\x03p25\x18\x07 \x01(\x01\x12\x0b\n\x03p50\x18\x08 \x01(\x01\x12\x0b\n\x03p75\x18\t \x01(\x01\x12\x0b\n\x03p95\x18\n \x01(\x01\"\x9b\x01\n\x0fRatioComparison\x12.\n\treference\x18\x01 \x01(\x0b\x32\x1b.weir.drift.v1.RatioSummary\x12+\n\x06window\x18\x02 \x01(\x0b\x32\x1b.weir.drift.v1.RatioSummary\x12+\n\ndifference\x18\x03 \x01(\x0b\x32\x17.weir.drift.v1.Estimate\"D\n\x0cRatioSummary\x12\x0c\n\x04rows\x18\x01 \x01(\x04\x12\x11\n\tnumerator\x18\x02 \x01(\x01\x12\x13\n\x0b\x64\x65nominator\x18\x03 \x01(\x01\"\xd1\x03\n\x12\x43\x61tegoryComparison\x12\x43\n\treference\x18\x01 \x03(\x0b\x32\x30.weir.drift.v1.CategoryComparison.ReferenceEntry\x12=\n\x06window\x18\x02 \x03(\x0b\x32-.weir.drift.v1.CategoryComparison.WindowEntry\x12\x1c\n\x0ftotal_variation\x18\x03 \x01(\x01H\x00\x88\x01\x01\x12R\n\x11share_differences\x18\x04 \x03(\x0b\x32\x37.weir.drift.v1.CategoryComparison.ShareDifferencesEntry\x1a\x30\n\x0eReferenceEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1a-\n\x0bWindowEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12\r\n\x05value\x18\x02 \x01(\x04:\x02\x38\x01\x1aP\n\x15ShareDifferencesEntry\x12\x0b\n\x03key\x18\x01 \x01(\t\x12&\n\x05value\x18\x02 \x01(\x0b\x32\x17.weir.drift.v1.Estimate:\x02\x38\x01\x42\x12\n\x10_total_variation\"7\n\x08\x45stimate\x12\r\n\x05value\x18\x01 \x01(\x01\x12\r\n\x05lower\x18\x02 \x01(\x01\x12\r\n\x05upper\x18\x03 \x01(\x01\"\xa7\x01\n\x0f\x46\x65\x65\x64\x62\x61\x63kSummary\x12\x10\n\x08labelled\x18\x01 \x01(\x04\x12\x15\n\x08\x61\x63\x63uracy\x18\x02 \x01(\x01H\x00\x88\x01\x01\x12\x1b\n\x0e\x61\x63\x63uracy_lower\x18\x03 \x01(\x01H\x01\x88\x01\x01\x12\x1b\n\x0e\x61\x63\x63uracy_upper\x18\x04 \x01(\x01H\x02\x88\x01\x01\x42\x0b\n\t_accuracyB\x11\n\x0f_accuracy_lowerB\x11\n\x0f_accuracy_upper*\xec\x01\n\x0cVerdictState\x12\x1d\n\x19VERDICT_STATE_UNSPECIFIED\x10\x00\x12\x1a\n\x16VERDICT_STATE_NO_DRIFT\x10\x01\x12\x17\n\x13VERDICT_STATE_DRIFT\x10\x02\x12!\n\x1dVERDICT_STATE_NOT_ENOUGH_DATA\x10\x03\x12\x1a\n\x16VERDICT_STATE_CONSTANT\x10\x04\x12#\n\x1fVERDICT_STATE_REFERENCE_MISSING\x10\x05\x12$\n VERDICT_STATE_REFERENCE_MISMATCH\x10\x06*l\n\x0cSignalStatus\x12\x1d\n\x19SIGNAL_STATUS_UNSPECIFIED\x10\x00\x12\x1a\n\x16SIGNAL_STATUS_MEASURED\x10\x01\x12!\n\x1dSIGNAL_STATUS_NOT_ENOUGH_DATA\x10\x02\x32^\n\x0c\x44riftService\x12N\n\tGetReport\x12\x1f.weir.drift.v1.GetReportRequest\x1a .weir.drift.v1.GetReportResponseb\x06proto3')
 
 _globals = globals()
 _builder.BuildMessageAndEnumDescriptors(DESCRIPTOR, _globals)
@@ -38,40 +38,46 @@ if not _descriptor._USE_C_DESCRIPTORS:
   _globals['_CATEGORYCOMPARISON_WINDOWENTRY']._serialized_options = b'8\001'
   _globals['_CATEGORYCOMPARISON_SHAREDIFFERENCESENTRY']._loaded_options = None
   _globals['_CATEGORYCOMPARISON_SHAREDIFFERENCESENTRY']._serialized_options = b'8\001'
-  _globals['_SIGNALSTATUS']._serialized_start=2202
-  _globals['_SIGNALSTATUS']._serialized_end=2310
+  _globals['_VERDICTSTATE']._serialized_start=2680
+  _globals['_VERDICTSTATE']._serialized_end=2916
+  _globals['_SIGNALSTATUS']._serialized_start=2918
+  _globals['_SIGNALSTATUS']._serialized_end=3026
   _globals['_GETREPORTREQUEST']._serialized_start=77
   _globals['_GETREPORTREQUEST']._serialized_end=127
   _globals['_GETREPORTRESPONSE']._serialized_start=129
   _globals['_GETREPORTRESPONSE']._serialized_end=187
   _globals['_REPORT']._serialized_start=190
-  _globals['_REPORT']._serialized_end=460
-  _globals['_REFERENCE']._serialized_start=462
-  _globals['_REFERENCE']._serialized_end=503
-  _globals['_WINDOW']._serialized_start=506
-  _globals['_WINDOW']._serialized_end=657
-  _globals['_SIGNAL']._serialized_start=660
-  _globals['_SIGNAL']._serialized_end=896
-  _globals['_NUMBERCOMPARISON']._serialized_start=899
-  _globals['_NUMBERCOMPARISON']._serialized_end=1104
-  _globals['_NUMBERSUMMARY']._serialized_start=1107
-  _globals['_NUMBERSUMMARY']._serialized_end=1277
-  _globals['_RATIOCOMPARISON']._serialized_start=1280
-  _globals['_RATIOCOMPARISON']._serialized_end=1435
-  _globals['_RATIOSUMMARY']._serialized_start=1437
-  _globals['_RATIOSUMMARY']._serialized_end=1505
-  _globals['_CATEGORYCOMPARISON']._serialized_start=1508
-  _globals['_CATEGORYCOMPARISON']._serialized_end=1973
-  _globals['_CATEGORYCOMPARISON_REFERENCEENTRY']._serialized_start=1776
-  _globals['_CATEGORYCOMPARISON_REFERENCEENTRY']._serialized_end=1824
-  _globals['_CATEGORYCOMPARISON_WINDOWENTRY']._serialized_start=1826
-  _globals['_CATEGORYCOMPARISON_WINDOWENTRY']._serialized_end=1871
-  _globals['_CATEGORYCOMPARISON_SHAREDIFFERENCESENTRY']._serialized_start=1873
-  _globals['_CATEGORYCOMPARISON_SHAREDIFFERENCESENTRY']._serialized_end=1953
-  _globals['_ESTIMATE']._serialized_start=1975
-  _globals['_ESTIMATE']._serialized_end=2030
-  _globals['_FEEDBACKSUMMARY']._serialized_start=2033
-  _globals['_FEEDBACKSUMMARY']._serialized_end=2200
-  _globals['_DRIFTSERVICE']._serialized_start=2312
-  _globals['_DRIFTSERVICE']._serialized_end=2406
+  _globals['_REPORT']._serialized_end=541
+  _globals['_VERDICT']._serialized_start=544
+  _globals['_VERDICT']._serialized_end=811
+  _globals['_IMPACT']._serialized_start=813
+  _globals['_IMPACT']._serialized_end=937
+  _globals['_REFERENCE']._serialized_start=939
+  _globals['_REFERENCE']._serialized_end=980
+  _globals['_WINDOW']._serialized_start=983
+  _globals['_WINDOW']._serialized_end=1134
+  _globals['_SIGNAL']._serialized_start=1137
+  _globals['_SIGNAL']._serialized_end=1373
+  _globals['_NUMBERCOMPARISON']._serialized_start=1376
+  _globals['_NUMBERCOMPARISON']._serialized_end=1581
+  _globals['_NUMBERSUMMARY']._serialized_start=1584
+  _globals['_NUMBERSUMMARY']._serialized_end=1754
+  _globals['_RATIOCOMPARISON']._serialized_start=1757
+  _globals['_RATIOCOMPARISON']._serialized_end=1912
+  _globals['_RATIOSUMMARY']._serialized_start=1914
+  _globals['_RATIOSUMMARY']._serialized_end=1982
+  _globals['_CATEGORYCOMPARISON']._serialized_start=1985
+  _globals['_CATEGORYCOMPARISON']._serialized_end=2450
+  _globals['_CATEGORYCOMPARISON_REFERENCEENTRY']._serialized_start=2253
+  _globals['_CATEGORYCOMPARISON_REFERENCEENTRY']._serialized_end=2301
+  _globals['_CATEGORYCOMPARISON_WINDOWENTRY']._serialized_start=2303
+  _globals['_CATEGORYCOMPARISON_WINDOWENTRY']._serialized_end=2348
+  _globals['_CATEGORYCOMPARISON_SHAREDIFFERENCESENTRY']._serialized_start=2350
+  _globals['_CATEGORYCOMPARISON_SHAREDIFFERENCESENTRY']._serialized_end=2430
+  _globals['_ESTIMATE']._serialized_start=2452
+  _globals['_ESTIMATE']._serialized_end=2507
+  _globals['_FEEDBACKSUMMARY']._serialized_start=2510
+  _globals['_FEEDBACKSUMMARY']._serialized_end=2677
+  _globals['_DRIFTSERVICE']._serialized_start=3028
+  _globals['_DRIFTSERVICE']._serialized_end=3122
 # @@protoc_insertion_point(module_scope)

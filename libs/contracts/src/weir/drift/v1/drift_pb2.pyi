@@ -10,11 +10,28 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class VerdictState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    VERDICT_STATE_UNSPECIFIED: _ClassVar[VerdictState]
+    VERDICT_STATE_NO_DRIFT: _ClassVar[VerdictState]
+    VERDICT_STATE_DRIFT: _ClassVar[VerdictState]
+    VERDICT_STATE_NOT_ENOUGH_DATA: _ClassVar[VerdictState]
+    VERDICT_STATE_CONSTANT: _ClassVar[VerdictState]
+    VERDICT_STATE_REFERENCE_MISSING: _ClassVar[VerdictState]
+    VERDICT_STATE_REFERENCE_MISMATCH: _ClassVar[VerdictState]
+
 class SignalStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     SIGNAL_STATUS_UNSPECIFIED: _ClassVar[SignalStatus]
     SIGNAL_STATUS_MEASURED: _ClassVar[SignalStatus]
     SIGNAL_STATUS_NOT_ENOUGH_DATA: _ClassVar[SignalStatus]
+VERDICT_STATE_UNSPECIFIED: VerdictState
+VERDICT_STATE_NO_DRIFT: VerdictState
+VERDICT_STATE_DRIFT: VerdictState
+VERDICT_STATE_NOT_ENOUGH_DATA: VerdictState
+VERDICT_STATE_CONSTANT: VerdictState
+VERDICT_STATE_REFERENCE_MISSING: VerdictState
+VERDICT_STATE_REFERENCE_MISMATCH: VerdictState
 SIGNAL_STATUS_UNSPECIFIED: SignalStatus
 SIGNAL_STATUS_MEASURED: SignalStatus
 SIGNAL_STATUS_NOT_ENOUGH_DATA: SignalStatus
@@ -34,7 +51,7 @@ class GetReportResponse(_message.Message):
     def __init__(self, report: _Optional[_Union[Report, _Mapping]] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("model", "model_version", "generated_at", "reference", "window", "signals", "feedback")
+    __slots__ = ("model", "model_version", "generated_at", "reference", "window", "signals", "feedback", "verdicts", "impact")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     GENERATED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -42,6 +59,8 @@ class Report(_message.Message):
     WINDOW_FIELD_NUMBER: _ClassVar[int]
     SIGNALS_FIELD_NUMBER: _ClassVar[int]
     FEEDBACK_FIELD_NUMBER: _ClassVar[int]
+    VERDICTS_FIELD_NUMBER: _ClassVar[int]
+    IMPACT_FIELD_NUMBER: _ClassVar[int]
     model: str
     model_version: str
     generated_at: _timestamp_pb2.Timestamp
@@ -49,7 +68,41 @@ class Report(_message.Message):
     window: Window
     signals: _containers.RepeatedCompositeFieldContainer[Signal]
     feedback: FeedbackSummary
-    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., generated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reference: _Optional[_Union[Reference, _Mapping]] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., signals: _Optional[_Iterable[_Union[Signal, _Mapping]]] = ..., feedback: _Optional[_Union[FeedbackSummary, _Mapping]] = ...) -> None: ...
+    verdicts: _containers.RepeatedCompositeFieldContainer[Verdict]
+    impact: Impact
+    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., generated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reference: _Optional[_Union[Reference, _Mapping]] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., signals: _Optional[_Iterable[_Union[Signal, _Mapping]]] = ..., feedback: _Optional[_Union[FeedbackSummary, _Mapping]] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., impact: _Optional[_Union[Impact, _Mapping]] = ...) -> None: ...
+
+class Verdict(_message.Message):
+    __slots__ = ("signal", "group", "state", "rows", "reference_rows", "effect", "p_value", "minimum_detectable_effect")
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    STATE_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_ROWS_FIELD_NUMBER: _ClassVar[int]
+    EFFECT_FIELD_NUMBER: _ClassVar[int]
+    P_VALUE_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_DETECTABLE_EFFECT_FIELD_NUMBER: _ClassVar[int]
+    signal: str
+    group: str
+    state: VerdictState
+    rows: int
+    reference_rows: int
+    effect: Estimate
+    p_value: float
+    minimum_detectable_effect: float
+    def __init__(self, signal: _Optional[str] = ..., group: _Optional[str] = ..., state: _Optional[_Union[VerdictState, str]] = ..., rows: _Optional[int] = ..., reference_rows: _Optional[int] = ..., effect: _Optional[_Union[Estimate, _Mapping]] = ..., p_value: _Optional[float] = ..., minimum_detectable_effect: _Optional[float] = ...) -> None: ...
+
+class Impact(_message.Message):
+    __slots__ = ("accuracy", "reference_accuracy", "expected_loss", "recalibrated")
+    ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_ACCURACY_FIELD_NUMBER: _ClassVar[int]
+    EXPECTED_LOSS_FIELD_NUMBER: _ClassVar[int]
+    RECALIBRATED_FIELD_NUMBER: _ClassVar[int]
+    accuracy: Estimate
+    reference_accuracy: float
+    expected_loss: float
+    recalibrated: bool
+    def __init__(self, accuracy: _Optional[_Union[Estimate, _Mapping]] = ..., reference_accuracy: _Optional[float] = ..., expected_loss: _Optional[float] = ..., recalibrated: _Optional[bool] = ...) -> None: ...
 
 class Reference(_message.Message):
     __slots__ = ("source", "rows")
