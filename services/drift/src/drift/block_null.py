@@ -102,7 +102,8 @@ class Stretches:
     blocks: Mapping[Watched, SignalBlocks]
     nulls: Mapping[Watched, DistanceNull]
     q: float
-    """At which 4 % of the reference's own stretches, at q = 0.05, call anything drift."""
+    """The one asked for, or where 4 % of the reference's own stretches (at 0.05) would alarm if
+    that is lower. Never higher: stretches overlap, so weeks to come exceed them more often."""
 
     def find(self, signal: Watched, held: Held, smallest: float, level: float) -> Finding | None:
         """What stands out of the reference's own stretches; None if it cannot be said."""
@@ -165,5 +166,6 @@ class BlockNulls:
             chances.append(chance)
         q = self._q
         if chances:
-            q = float(np.quantile(smallest_q(np.column_stack(chances)), _HEADROOM * self._q))
+            usual = float(np.quantile(smallest_q(np.column_stack(chances)), _HEADROOM * self._q))
+            q = min(q, usual)
         return Stretches(self._blocks, nulls, q)
