@@ -228,6 +228,27 @@ async def test_drift_report_is_plain_json(get: Call, backends: Backends) -> None
             ),
         ],
         feedback=drift_pb2.FeedbackSummary(labelled=2, accuracy=0.5),
+        verdicts=[
+            drift_pb2.Verdict(
+                signal="input_tokens",
+                group="text",
+                state=drift_pb2.VERDICT_STATE_DRIFT,
+                rows=500,
+                reference_rows=1000,
+                effect=drift_pb2.Estimate(value=0.4, lower=0.3, upper=0.5),
+                p_value=0.001,
+                minimum_detectable_effect=0.2,
+            ),
+            drift_pb2.Verdict(
+                signal="label", group="output", state=drift_pb2.VERDICT_STATE_NOT_ENOUGH_DATA
+            ),
+        ],
+        impact=drift_pb2.Impact(
+            accuracy=drift_pb2.Estimate(value=0.8, lower=0.75, upper=0.85),
+            reference_accuracy=0.9,
+            expected_loss=0.1,
+            recalibrated=True,
+        ),
     )
     report = (await get("/v1/drift/models/sentiment/reports/latest", version="1")).json()
     assert report["reference"] == {"source": "validation", "rows": 1000}
@@ -250,6 +271,12 @@ async def test_drift_report_is_plain_json(get: Call, backends: Backends) -> None
     assert label["category"]["total_variation"] is None
     assert label["category"]["share_differences"]["positive"]["upper"] == 0.9
     assert report["feedback"]["accuracy"] == 0.5
+    moved, few = report["verdicts"]
+    assert (moved["signal"], moved["state"], moved["p_value"]) == ("input_tokens", "drift", 0.001)
+    assert moved["effect"] == {"value": 0.4, "lower": 0.3, "upper": 0.5}
+    assert (few["state"], few["effect"], few["p_value"]) == ("not_enough_data", None, None)
+    assert report["impact"]["accuracy"]["lower"] == 0.75
+    assert report["impact"]["expected_loss"] == 0.1
     (request,) = backends.drift.calls.requests
     assert (request.model, request.version) == ("sentiment", "1")
 

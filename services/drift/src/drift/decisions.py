@@ -1,5 +1,6 @@
 """Deciders of the references in use, kept with the nulls that they have drawn."""
 
+import threading
 from collections.abc import Mapping
 
 from drift.decision import Decider
@@ -11,7 +12,7 @@ _MOST_KEPT = 20
 
 
 class Decisions:
-    """Concludes about windows of any model version.
+    """Concludes about windows of any model version; on one thread at a time.
 
     Args:
         minimum_rows: that a signal needs on each side.
@@ -22,10 +23,15 @@ class Decisions:
         self._minimum_rows = minimum_rows
         self._q = q
         self._smallest = smallest
+        self._lock = threading.Lock()
         self._kept: dict[ModelVersion, tuple[SignalReference, Decider]] = {}
 
     def decide(self, reference: SignalReference, window: SignalWindow) -> tuple[Verdict, ...]:
         """The verdicts on a window of the version that the reference is of."""
+        with self._lock:
+            return self._decide(reference, window)
+
+    def _decide(self, reference: SignalReference, window: SignalWindow) -> tuple[Verdict, ...]:
         about = reference.about
         known, decider = self._kept.pop(about, (None, None))
         if decider is None or known is not reference:

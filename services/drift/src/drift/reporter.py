@@ -1,5 +1,6 @@
 """Answers what a model version sees and says now, beside its reference."""
 
+import asyncio
 from collections.abc import Callable
 from datetime import datetime
 
@@ -64,6 +65,8 @@ class Reporter:
             ) from None
         state = await self._store.load(about)
         window = state.reported(self._minimum_rows, self._window_size)
+        # The first verdict on windows of a size takes half a second; calls must not wait for it.
+        verdicts = await asyncio.to_thread(self._decisions.decide, reference, window.observed)
         return Report(
             about=about,
             generated_at=self._clock(),
@@ -72,7 +75,7 @@ class Reporter:
             window=window.span(),
             signals=compare(reference.window, window.observed, self._minimum_rows),
             feedback=state.feedback.summary(),
-            verdicts=self._decisions.decide(reference, window.observed),
+            verdicts=verdicts,
             impact=estimate_impact(reference, window.observed),
         )
 

@@ -6,6 +6,14 @@ from typing import Literal
 from pydantic import BaseModel, Field
 
 SignalStatus = Literal["measured", "not_enough_data"]
+VerdictState = Literal[
+    "no_drift",
+    "drift",
+    "not_enough_data",
+    "constant",
+    "reference_missing",
+    "reference_mismatch",
+]
 
 
 class Estimate(BaseModel):
@@ -104,6 +112,36 @@ class FeedbackSummary(BaseModel):
     accuracy_upper: float | None
 
 
+class Verdict(BaseModel):
+    """What is concluded about a signal; without a test there is only a state."""
+
+    signal: str = Field(examples=["input_tokens"])
+    group: str = Field(examples=["text"])
+    state: VerdictState
+    effect: Estimate | None = Field(
+        description="Numbers: Wasserstein distance in standard deviations of the reference. "
+        "Categories: total variation. Ratios: their difference. Projection: how much better than "
+        "chance window and reference are told apart, from 0 to 1."
+    )
+    p_value: float | None = Field(description="Chance of as much without drift.")
+    minimum_detectable_effect: float | None = Field(
+        description="Effect that a window of this size shows nine times of ten."
+    )
+    rows: int
+    reference_rows: int
+
+
+class Impact(BaseModel):
+    """What drift costs: the accuracy of the window's answers, estimated without their labels."""
+
+    accuracy: Estimate
+    reference_accuracy: float
+    expected_loss: float = Field(description="Accuracy that is lost; below 0 if some was won.")
+    recalibrated: bool = Field(
+        description="Whether the reference's rows were weighted to look like the window's."
+    )
+
+
 class DriftReport(BaseModel):
     """What the model sees and says now, against the reference of its package."""
 
@@ -114,3 +152,7 @@ class DriftReport(BaseModel):
     window: Window
     signals: list[Signal]
     feedback: FeedbackSummary
+    verdicts: list[Verdict]
+    impact: Impact | None = Field(
+        description="Null where the reference does not know how often the model was right."
+    )

@@ -12,12 +12,15 @@ from gateway.drift_answers import (
     DriftReport,
     Estimate,
     FeedbackSummary,
+    Impact,
     NumberComparison,
     NumberSummary,
     RatioComparison,
     RatioSummary,
     Reference,
     Signal,
+    Verdict,
+    VerdictState,
     Window,
 )
 from gateway.upstream import answer_of
@@ -36,6 +39,14 @@ _NUMBERS = (
     "p75",
     "p95",
 )
+_STATES: dict[int, VerdictState] = {
+    pb.VERDICT_STATE_NO_DRIFT: "no_drift",
+    pb.VERDICT_STATE_DRIFT: "drift",
+    pb.VERDICT_STATE_NOT_ENOUGH_DATA: "not_enough_data",
+    pb.VERDICT_STATE_CONSTANT: "constant",
+    pb.VERDICT_STATE_REFERENCE_MISSING: "reference_missing",
+    pb.VERDICT_STATE_REFERENCE_MISMATCH: "reference_mismatch",
+}
 
 
 class DriftClient:
@@ -78,6 +89,31 @@ def _report(message: pb.Report) -> DriftReport:
             accuracy_lower=_given(message.feedback, "accuracy_lower"),
             accuracy_upper=_given(message.feedback, "accuracy_upper"),
         ),
+        verdicts=[_verdict(verdict) for verdict in message.verdicts],
+        impact=_impact(message.impact) if message.HasField("impact") else None,
+    )
+
+
+def _verdict(message: pb.Verdict) -> Verdict:
+    return Verdict(
+        signal=message.signal,
+        group=message.group,
+        state=_STATES.get(message.state, "not_enough_data"),
+        effect=_estimate(message, "effect"),
+        p_value=_given(message, "p_value"),
+        minimum_detectable_effect=_given(message, "minimum_detectable_effect"),
+        rows=message.rows,
+        reference_rows=message.reference_rows,
+    )
+
+
+def _impact(message: pb.Impact) -> Impact:
+    accuracy = message.accuracy
+    return Impact(
+        accuracy=Estimate(value=accuracy.value, lower=accuracy.lower, upper=accuracy.upper),
+        reference_accuracy=message.reference_accuracy,
+        expected_loss=message.expected_loss,
+        recalibrated=message.recalibrated,
     )
 
 
