@@ -11,7 +11,7 @@ import pytest_asyncio
 import structlog
 
 from gateway.circuit_breaker import CircuitBreaker
-from gateway.domain import BackendUnavailable
+from gateway.errors import BackendUnavailable
 from gateway.guarded_channel import GuardedChannel
 from gateway.retry_budget import RetryBudget
 from servicekit import request_context

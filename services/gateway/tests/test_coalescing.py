@@ -8,7 +8,7 @@ import pytest
 
 from gateway.client_presence import ClientPresence
 from gateway.coalescer import Bounds, Coalescer, Waiting
-from gateway.domain import ClientGone, ClientGoneUnserved, DeadlineBeforeSending, GatewayFull
+from gateway.errors import ClientGone, ClientGoneUnserved, DeadlineBeforeSending, GatewayFull
 from gateway.room import Room
 from servicekit import request_context
 from servicekit.errors import DeadlineExceeded, Unavailable

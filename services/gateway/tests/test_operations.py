@@ -16,7 +16,7 @@ from opentelemetry.sdk.trace.export import SimpleSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 
 from gateway.app import build_app
-from gateway.domain import ModelUnknown
+from gateway.errors import ModelUnknown
 from gateway.health_checks import HealthChecks
 from gateway.inference_client import InferenceClient, Model
 from gateway.model_catalogue import ModelCatalogue

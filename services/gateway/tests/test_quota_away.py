@@ -10,14 +10,8 @@ import pytest
 import pytest_asyncio
 import structlog
 
-from gateway.domain import (
-    Client,
-    ConcurrencyCap,
-    QuotaExceeded,
-    QuotaPolicy,
-    QuotaUnavailable,
-    WhenAway,
-)
+from gateway.domain import Client, ConcurrencyCap, QuotaPolicy, WhenAway
+from gateway.errors import QuotaExceeded, QuotaUnavailable
 from gateway.quota_meter import QuotaMeter
 from gateway.redis_quota import RedisQuota
 from servicekit.redis_client import open_redis

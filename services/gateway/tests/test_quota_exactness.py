@@ -26,7 +26,7 @@ DAY = account(QuotaPolicy(LIMIT, 86_400))
 GATEWAY = """
 import asyncio, sys
 from redis.asyncio import Redis
-from gateway.domain import Client, QuotaPolicy
+from gateway.domain import (Client, QuotaPolicy)
 from gateway.quota_account import Cost, account_of
 from gateway.redis_quota import RedisQuota
 

@@ -9,7 +9,8 @@ from redis.asyncio import Redis
 from redis.crc import key_slot
 
 from gateway.denial_cache import LONGEST, DenialCache
-from gateway.domain import ConcurrencyCap, CostUnit, QuotaExceeded, QuotaPolicy, QuotaSubject
+from gateway.domain import ConcurrencyCap, CostUnit, QuotaPolicy, QuotaSubject
+from gateway.errors import QuotaExceeded
 from gateway.quota_account import Cost, Decision, account_of
 from gateway.quota_meter import QuotaMeter
 from gateway.redis_quota import RedisQuota

@@ -2,7 +2,7 @@
 
 import pytest
 
-from gateway.domain import GatewayFull
+from gateway.errors import GatewayFull
 from gateway.room import Room
 from weir.inference.v1 import inference_pb2 as pb
 

@@ -7,7 +7,7 @@ import pytest
 
 from gateway.access import Caller
 from gateway.client_presence import ClientPresence
-from gateway.domain import ClientGone
+from gateway.errors import ClientGone
 from gateway.model_catalogue import ModelCatalogue
 from gateway.quota_meter import QuotaMeter
 from gateway.v2_inference import V2Inference

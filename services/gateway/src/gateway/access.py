@@ -13,7 +13,8 @@ from gateway.api_key_verifier import ApiKeyVerifier
 from gateway.audit_trail import AuditTrail
 from gateway.client_registry import ClientRegistry
 from gateway.credentials import credential_of, issuer_of
-from gateway.domain import SCOPES, ApiKeyRefused, Client, ClientUnknown, ScopeMissing
+from gateway.domain import SCOPES, Client
+from gateway.errors import ApiKeyRefused, ClientUnknown, ScopeMissing
 from servicekit.access_tokens import AccessTokenVerifier
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable
 
 from gateway.access import Caller
-from gateway.domain import PLATFORM_TENANT, IdentityUnknown, RevisionOutdated, ScopeNotHeld
+from gateway.domain import PLATFORM_TENANT
+from gateway.errors import IdentityUnknown, RevisionOutdated, ScopeNotHeld
 from gateway.identity_records import ClientRecord, KeyRecord
 
 

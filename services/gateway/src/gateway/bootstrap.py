@@ -6,7 +6,8 @@ from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
-from gateway.domain import PLATFORM_TENANT, BootstrapRefused, BootstrapUsed, IdentityExists
+from gateway.domain import PLATFORM_TENANT
+from gateway.errors import BootstrapRefused, BootstrapUsed, IdentityExists
 from gateway.identity_directory import IdentityDirectory
 from gateway.identity_records import ClientRecord, KeptSecret
 from gateway.identity_store import Change, IdentityStore

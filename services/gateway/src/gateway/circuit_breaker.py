@@ -6,7 +6,7 @@ from collections.abc import Callable
 import structlog
 from prometheus_client import Counter, Gauge
 
-from gateway.domain import BackendUnavailable
+from gateway.errors import BackendUnavailable
 
 _log = structlog.get_logger(__name__)
 

@@ -10,7 +10,7 @@ from gateway.access import Caller
 from gateway.admin_rights import is_platform_admin, matches, may_give, sees, unknown
 from gateway.admin_shapes import ClientChangeBody, NewClientBody
 from gateway.api_key_format import new_key_id
-from gateway.domain import (
+from gateway.errors import (
     ChangedMeanwhile,
     DeclaredInFile,
     IdentityExists,

@@ -16,7 +16,7 @@ from typing import Any, Generic, TypeVar
 import prometheus_client
 
 from gateway.client_presence import ClientPresence
-from gateway.domain import ClientGone, ClientGoneUnserved, DeadlineBeforeSending
+from gateway.errors import ClientGone, ClientGoneUnserved, DeadlineBeforeSending
 from gateway.room import Room
 from servicekit import request_context
 from servicekit.errors import DeadlineExceeded

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from fastapi import Request
 
 from gateway.api_key_format import PREFIX
-from gateway.domain import ApiKeyMalformed, CredentialsAmbiguous, TokenMissing
+from gateway.errors import ApiKeyMalformed, CredentialsAmbiguous, TokenMissing
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,9 @@ from fastapi import APIRouter, Query, Security
 from gateway.access import BearerAccess
 from gateway.api_description import reading
 from gateway.api_shapes import PlainText
-from gateway.domain import ModelUnknown
 from gateway.drift_answers import DriftReport
 from gateway.drift_client import DriftClient
+from gateway.errors import ModelUnknown
 from gateway.text_rules import fault_of
 
 

@@ -15,7 +15,7 @@ from gateway.access import BearerAccess, Caller
 from gateway.api_description import reading
 from gateway.audit_trail import AuditTrail
 from gateway.audited_routes import act, audited_route
-from gateway.domain import AnswerBroken
+from gateway.errors import AnswerBroken
 from gateway.export_client import ExportClient
 from gateway.http_envelope import seconds_allowed
 from gateway.log_query import Matching, fields_as_parameters

@@ -5,7 +5,7 @@ from uuid import UUID
 
 import grpc
 
-from gateway.domain import IdempotencyKeyReused, PredictionUnknown
+from gateway.errors import IdempotencyKeyReused, PredictionUnknown
 from gateway.log_answers import FeedbackHistory, GivenFeedback
 from gateway.upstream import answer_of, optional_field
 from servicekit.errors import Conflict, FieldViolation, NotFound

@@ -13,7 +13,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.deprecation import deprecation_headers
-from gateway.domain import AnswerBroken, TimeoutMalformed
+from gateway.errors import AnswerBroken, TimeoutMalformed
 from gateway.problems import of_error, problem
 from gateway.request_headers import envelope_headers, seconds_from
 from servicekit import request_context

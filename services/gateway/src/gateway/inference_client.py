@@ -12,7 +12,8 @@ from opentelemetry import trace
 from gateway.access import Caller
 from gateway.client_presence import ClientPresence
 from gateway.coalescer import Bounds, Coalescer, Waiting
-from gateway.domain import InputKeeping, ModelUnknown, UpstreamFailed
+from gateway.domain import InputKeeping
+from gateway.errors import ModelUnknown, UpstreamFailed
 from gateway.item_outcomes import predicted
 from gateway.room import Room
 from gateway.upstream import answer_of

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import NoReturn
 
-from gateway.domain import UpstreamFailed
+from gateway.errors import UpstreamFailed
 from servicekit.errors import DeadlineExceeded, FieldViolation, InvalidInput, Unavailable
 from weir.inference.v1 import inference_pb2 as pb
 

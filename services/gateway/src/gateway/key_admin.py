@@ -7,7 +7,7 @@ from gateway.access import Caller
 from gateway.admin_rights import matches, may_give, sees, unknown
 from gateway.admin_shapes import KeyChangeBody, NewKeyBody
 from gateway.api_key_format import new_api_key, new_key_id
-from gateway.domain import ChangedMeanwhile, DeclaredInFile, LastProof, SecretsExhausted
+from gateway.errors import ChangedMeanwhile, DeclaredInFile, LastProof, SecretsExhausted
 from gateway.identity_directory import IdentityDirectory
 from gateway.identity_records import (
     LIVE_SECRETS,

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Query, Request, Security
 from gateway.access import BearerAccess, Caller
 from gateway.api_description import reading
 from gateway.api_shapes import PlainText
-from gateway.domain import PredictionUnknown
+from gateway.errors import PredictionUnknown
 from gateway.log_answers import LoggedPredictions, LoggedPredictionWithText
 from gateway.log_query import Matching, fields_as_parameters
 from gateway.prediction_log_client import PredictionLogClient

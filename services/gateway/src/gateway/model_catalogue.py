@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol
 
-from gateway.domain import ModelUnknown
+from gateway.errors import ModelUnknown
 from gateway.inference_client import Model
 from servicekit.errors import InvalidInput, Unavailable
 

@@ -7,7 +7,8 @@ from uuid import UUID
 import grpc
 from google.protobuf.timestamp_pb2 import Timestamp
 
-from gateway.domain import InputKeeping, PredictionUnknown
+from gateway.domain import InputKeeping
+from gateway.errors import PredictionUnknown
 from gateway.feedback_client import given_feedback
 from gateway.log_answers import (
     LoggedPrediction,

@@ -5,7 +5,8 @@ from dataclasses import dataclass
 
 from gateway.access import Caller
 from gateway.client_presence import ClientPresence
-from gateway.domain import ClientGoneUnserved, DeadlineBeforeSending, PolicyState
+from gateway.domain import PolicyState
+from gateway.errors import ClientGoneUnserved, DeadlineBeforeSending
 from gateway.inference_client import InferenceClient, Prediction
 from gateway.model_catalogue import ModelCatalogue
 from gateway.quota_meter import QuotaMeter

@@ -6,7 +6,7 @@ from uuid import UUID
 import grpc
 from pydantic import BaseModel, Field
 
-from gateway.domain import ErasureUnknown
+from gateway.errors import ErasureUnknown
 from gateway.upstream import answer_of
 from servicekit.errors import NotFound
 from weir.predictions.v1 import privacy_pb2 as pb

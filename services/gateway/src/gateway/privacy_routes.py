@@ -9,7 +9,7 @@ from gateway.api_description import body_of, reading, writing
 from gateway.api_shapes import ErasureBody
 from gateway.audit_trail import AuditTrail
 from gateway.audited_routes import act, audited_route
-from gateway.domain import ErasureUnknown
+from gateway.errors import ErasureUnknown
 from gateway.idempotency import Idempotency
 from gateway.idempotent_route import idempotent_route
 from gateway.privacy_client import Erasure, PrivacyClient

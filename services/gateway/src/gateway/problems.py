@@ -11,7 +11,7 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from gateway.domain import (
+from gateway.errors import (
     BodyTooLarge,
     BodyTooSlow,
     ClientGone,

@@ -2,14 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from gateway.domain import (
-    Client,
-    ConcurrencyCap,
-    CostUnit,
-    PolicyState,
-    QuotaPolicy,
-    QuotaSubject,
-)
+from gateway.domain import Client, ConcurrencyCap, CostUnit, PolicyState, QuotaPolicy, QuotaSubject
 
 _MOST_REMEMBERED = 10_000
 

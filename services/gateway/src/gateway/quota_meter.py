@@ -11,14 +11,8 @@ import structlog
 from redis.exceptions import RedisError
 
 from gateway.denial_cache import Denial, DenialCache
-from gateway.domain import (
-    Client,
-    CostOverQuota,
-    PolicyState,
-    QuotaExceeded,
-    QuotaUnavailable,
-    WhenAway,
-)
+from gateway.domain import Client, PolicyState, WhenAway
+from gateway.errors import CostOverQuota, QuotaExceeded, QuotaUnavailable
 from gateway.leases import Leases
 from gateway.local_quota import LocalQuota
 from gateway.quota_account import Account, Accounts, Cost, Decision

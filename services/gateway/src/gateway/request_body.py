@@ -10,7 +10,7 @@ from starlette.requests import ClientDisconnect
 
 from gateway import json_body
 from gateway.content_coding import decoded
-from gateway.domain import BodyTooLarge, BodyTooSlow, MalformedBody, UnsupportedBody
+from gateway.errors import BodyTooLarge, BodyTooSlow, MalformedBody, UnsupportedBody
 from gateway.problems import invalid_input
 from servicekit.errors import InvalidInput
 from servicekit.request_context import time_left

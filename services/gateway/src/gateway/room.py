@@ -11,7 +11,7 @@ from collections.abc import Callable
 
 import prometheus_client
 
-from gateway.domain import GatewayFull
+from gateway.errors import GatewayFull
 
 UNDER_WAY = prometheus_client.Gauge(
     "weir_gateway_items", "Items that wait in the gateway or are in flight to inference."

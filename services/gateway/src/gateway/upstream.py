@@ -8,7 +8,7 @@ import structlog
 from google.protobuf.message import Message
 from grpc.aio import AioRpcError
 
-from gateway.domain import UpstreamFailed
+from gateway.errors import UpstreamFailed
 from servicekit.errors import (
     DeadlineExceeded,
     Exhausted,

@@ -8,7 +8,7 @@ import grpc
 from grpc.aio import AioRpcError, Metadata
 
 from gateway.access import Caller
-from gateway.domain import ModelControlDisabled
+from gateway.errors import ModelControlDisabled
 from gateway.inference_client import INPUT_KEEPING
 from gateway.upstream import answer_of
 from servicekit.errors import PermissionDenied

@@ -6,7 +6,8 @@ from typing import Protocol
 
 from gateway.access import Caller
 from gateway.client_presence import ClientPresence
-from gateway.domain import ClientGone, PolicyState
+from gateway.domain import PolicyState
+from gateway.errors import ClientGone
 from gateway.model_catalogue import ModelCatalogue
 from gateway.quota_meter import QuotaMeter
 from gateway.v2_request import V2Call

@@ -10,7 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from gateway import json_body
-from gateway.domain import MalformedBody
+from gateway.errors import MalformedBody
 from gateway.problems import invalid_input
 from gateway.text_rules import is_clean
 from gateway.v2_elements import TensorInvalid, to_raw
