@@ -239,6 +239,8 @@ async def test_models_are_loaded_and_unloaded_by_who_may(
     assert [(each.action, each.target, each.reason) for each in events] == [
         ("model.load", "sentiment", ""),
         ("model.unload", "sentiment", ""),
+        ("model.load", "sentiment", "SCOPE_MISSING"),
+        ("model.load", "sentiment", "INVALID_INPUT"),
         ("model.load", "absent", "MODEL_UNKNOWN"),
         ("model.unload", "sentiment", "MODEL_CONTROL_DISABLED"),
     ]
