@@ -9,6 +9,8 @@ import grpc
 import pytest
 import pytest_asyncio
 import structlog
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_health.v1.health import aio as health
 
 from gateway.circuit_breaker import CircuitBreaker
 from gateway.errors import BackendUnavailable
@@ -142,6 +144,7 @@ async def server(service: Service, tmp_path: Path) -> AsyncIterator[str]:
         "weir.test.v1.TestService", dict.fromkeys(names, handler)
     )
     server.add_generic_rpc_handlers((generic,))
+    health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), server)
     address = f"unix:{tmp_path}/test.sock"
     server.add_insecure_port(address)
     await server.start()
@@ -178,6 +181,22 @@ async def test_what_may_have_been_done_is_not_done_again(server: str, service: S
         with pytest.raises(grpc.aio.AioRpcError):
             await ask("MakeThing")
         assert service.calls == 1
+
+
+async def test_service_that_says_that_it_serves_is_asked_again_at_once(server: str) -> None:
+    async with grpc.aio.insecure_channel(server) as channel:
+        ask, breaker = asking(channel)
+        fail(breaker, 3)
+        with pytest.raises(BackendUnavailable):
+            await ask("GetThing")
+        wrapped = GuardedChannel(channel, breaker, RetryBudget("test"), slow=1.0)
+        check = health_pb2_grpc.HealthStub(wrapped).Check
+        with pytest.raises(grpc.aio.AioRpcError):
+            await check(health_pb2.HealthCheckRequest(service="nobody"))
+        with pytest.raises(BackendUnavailable):
+            await ask("GetThing")
+        await check(health_pb2.HealthCheckRequest())
+        assert await ask("GetThing") == b"answer"
 
 
 async def test_call_that_was_never_sent_is_made_again(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import grpc
 from grpc.aio import AioRpcError
+from grpc_health.v1.health_pb2 import HealthCheckResponse
 
 from gateway.circuit_breaker import CircuitBreaker
 from gateway.retry_budget import RetryBudget
@@ -62,7 +63,7 @@ class GuardedChannel:
         )
         if method.startswith(_HEALTH):
             # Whoever asks how the service is wants its own word.
-            return call
+            return self._listening(call)
         name = method.rpartition("/")[2]
         is_query = name.startswith(_QUERIES) and name not in _NO_QUERIES
 
@@ -79,6 +80,16 @@ class GuardedChannel:
             return await self._observed(call, request, about)
 
         return guarded
+
+    def _listening(self, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
+        async def listened(request: Any, **about: Any) -> Any:
+            answer = await call(request, **about)
+            # Who was just told that it serves must not be refused on its behalf.
+            if answer.status == HealthCheckResponse.SERVING:
+                self._breaker.succeeded()
+            return answer
+
+        return listened
 
     async def _observed(
         self, call: Callable[..., Awaitable[Any]], request: Any, about: dict[str, Any]
