@@ -45,7 +45,7 @@ def test_prediction_is_right_logged_and_tells_its_trace(
     assert prediction["predicted_sentiment"] == sentiment
     assert prediction["confidence"] == prediction["probabilities"][sentiment] > 0.5
     assert sum(prediction["probabilities"].values()) == pytest.approx(1)
-    assert (prediction["model"], prediction["model_version"]) == ("sentiment", "1")
+    assert (prediction["model"], prediction["model_version"]) == ("sentiment", "2")
     assert prediction["inference_ms"] > 0
     assert len(answer.headers["x-trace-id"]) == 32
 
@@ -139,10 +139,16 @@ def test_drift_report_holds_the_predictions(api: httpx.Client) -> None:
     path = "/v1/drift/models/sentiment/reports/latest"
     wait_until(lambda: api.get(path).json()["window"]["rows"] >= 40, "window", within=5.0)
     report = api.get(path).json()
-    assert report["model_version"] == "1"
+    assert report["model_version"] == "2"
     assert report["reference"]["rows"] > 0
     signals = {signal["name"] for signal in report["signals"]}
-    assert signals == {"input_tokens", "unknown_token_rate", "label", "confidence"}
+    assert signals >= {"input_tokens", "unknown_token_rate", "label", "confidence", "script"}
+    verdicts = {verdict["signal"]: verdict for verdict in report["verdicts"]}
+    # Forty times nearly the same short text is no review that the model was made for.
+    assert verdicts["input_tokens"]["state"] == "drift"
+    assert verdicts["input_tokens"]["p_value"] < 0.05
+    assert verdicts["projection"]["state"] in ("drift", "not_enough_data")
+    assert 0 < report["impact"]["reference_accuracy"] < 1
 
 
 def test_health_names_every_component(platform: Platform) -> None:
