@@ -26,7 +26,7 @@ def run_service(
 ) -> int:
     """Reads the settings, sets up logs and runs `serve`; returns the process's exit code.
 
-    On uvloop: with many small socket writes, asyncio's own loop costs several times as much.
+    All services run on uvloop, so that there is one event loop to know.
 
     Args:
         expected: errors that keep a service from starting and speak for themselves, beside OSError
