@@ -86,21 +86,11 @@ def test_address_of_ipv6_is_its_network(
     assert (limit.wait(other, "") > 0) == same
 
 
-def test_refusals_of_an_address_are_news_once_a_minute(limit: AttemptLimit, clock: Clock) -> None:
-    assert limit.is_news("192.0.2.1")
-    assert not limit.is_news("192.0.2.1")
-    assert limit.is_news("192.0.2.2")
-    clock.now += WINDOW
-    assert limit.is_news("192.0.2.1")
-
-
 def test_memory_is_bounded(clock: Clock) -> None:
     limit = AttemptLimit(per_address=3, per_client=3, capacity=10, clock=clock)
     for number in range(100):
         limit.failed(f"192.0.2.{number}", f"client-{number}")
         limit.succeeded(f"192.0.2.{number}", f"client-{number}")
-        limit.is_news(f"192.0.2.{number}")
-    assert len(limit._told_until) == 10
     assert len(limit._paid_until) == 10
     assert len(limit._at_home) == 10
 

@@ -10,12 +10,13 @@ from typing import Any
 import httpx
 import pytest
 import pytest_asyncio
-from fastapi import APIRouter, FastAPI
+from fastapi import APIRouter, FastAPI, Request
 from opentelemetry.sdk.trace import TracerProvider
 from starlette.responses import Response
 
 from gateway.app import build_app
 from gateway.deprecation import Deprecation
+from gateway.direct_routes import OpenDirectRoute
 
 from .backends import Backends
 from .conftest import Call
@@ -182,7 +183,20 @@ class TestDeprecation:
         async def new() -> Response:
             return Response()
 
-        return build_app([router], request_timeout=1.0, tracer_provider=tracer_provider)
+        @router.post("/v1/old/direct", **farewell.described())
+        @router.post("/v1/new/direct")
+        async def direct(request: Request) -> Response:
+            return Response()
+
+        return build_app(
+            [router],
+            request_timeout=1.0,
+            tracer_provider=tracer_provider,
+            direct=[
+                OpenDirectRoute("/v1/old/direct", direct),
+                OpenDirectRoute("/v1/new/direct", direct),
+            ],
+        )
 
     @pytest_asyncio.fixture
     async def old_http(self, app: FastAPI) -> AsyncIterator[httpx.AsyncClient]:
@@ -198,6 +212,12 @@ class TestDeprecation:
         described = (await old_http.get("/openapi.json")).json()["paths"]["/v1/old"]["get"]
         assert described["deprecated"] is True
 
+    async def test_direct_route_says_what_is_declared_of_it(
+        self, old_http: httpx.AsyncClient
+    ) -> None:
+        headers = (await old_http.post("/v1/old/direct")).headers
+        assert {"deprecation", "sunset", "link"} <= set(headers)
+
     async def test_others_say_nothing(self, old_http: httpx.AsyncClient) -> None:
-        headers = (await old_http.get("/v1/new")).headers
-        assert not {"deprecation", "sunset", "link"} & set(headers)
+        for answer in (await old_http.get("/v1/new"), await old_http.post("/v1/new/direct")):
+            assert not {"deprecation", "sunset", "link"} & set(answer.headers)

@@ -5,47 +5,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-import yaml
 from joserfc.jwk import ECKey, RSAKey
 
 from gateway.domain import QuotaPolicy, QuotaSubject
-from gateway.external_issuers import ExternalIssuers, open_external_issuers, trusted_issuers
-from gateway.trusted_issuers_file import TrustedIssuersFileInvalid, load_trusted_issuers
+from gateway.external_issuers import ExternalIssuers
 from servicekit.errors import Unauthenticated, Unavailable
 from testkit.oidc import OidcIssuer, running_oidc_issuer
 
-DEFAULTS = (QuotaPolicy(60, 60, QuotaSubject.KEY),)
-PREDICTING = {"claim": "groups", "value": "ml", "scopes": ["models:predict"]}
+from .trusted_issuers import DEFAULTS, entry, trusting
 
 
 @pytest.fixture
 def oidc() -> Iterator[OidcIssuer]:
     with running_oidc_issuer() as issuer:
         yield issuer
-
-
-def entry(issuer: str, /, **changes: Any) -> dict[str, Any]:
-    return {
-        "name": "corp",
-        "issuer": issuer,
-        "audience": "weir",
-        "algorithms": ["RS256"],
-        "tenant": "acme",
-        "grants": [PREDICTING],
-    } | changes
-
-
-def load(directory: Path, *entries: dict[str, Any]) -> Any:
-    file = directory / "issuers.yaml"
-    file.write_text(yaml.safe_dump({"issuers": list(entries)}))
-    return load_trusted_issuers(file)
-
-
-def trusting(directory: Path, *entries: dict[str, Any]) -> ExternalIssuers:
-    http = httpx.AsyncClient(timeout=20.0)
-    return ExternalIssuers(trusted_issuers(load(directory, *entries), http, DEFAULTS))
 
 
 async def refused(subject: ExternalIssuers, token: str, reason: str = "TOKEN_INVALID") -> None:
@@ -226,57 +200,3 @@ async def test_only_listed_algorithms_and_their_own_keys_are_taken(
     forged.keys = {"ES256": ECKey.generate_key("P-256", {"kid": kid})}
     await refused(both, forged.token("ES256"))
     await refused(both, oidc.token(header={"typ": "logout+jwt"}))
-
-
-@pytest.mark.parametrize(
-    ("changes", "fault"),
-    [
-        ({"issuer": "http://login.test"}, "https"),
-        ({"issuer": "https://user@login.test"}, "https"),
-        ({"jwks_uri": "ftp://login.test"}, "https"),
-        ({"algorithms": ["HS256"]}, "algorithms"),
-        ({"algorithms": ["none"]}, "algorithms"),
-        ({"algorithms": []}, "algorithms"),
-        ({"name": "a:b"}, "name"),
-        ({"tenant": ""}, "tenant"),
-        ({"grants": []}, "grants"),
-        ({"grants": [{"claim": "a", "scopes": ["delegate"]}]}, "no such scope"),
-        ({"grants": [{"claim": "a", "roles": ["king"]}]}, "no such role"),
-        ({"grants": [{"claim": "a"}]}, "needs scopes or roles"),
-        ({"colour": "blue"}, "colour"),
-    ],
-    ids=str,
-)
-def test_file_with_a_fault_is_refused_by_name(
-    tmp_path: Path, changes: dict[str, Any], fault: str
-) -> None:
-    with pytest.raises(TrustedIssuersFileInvalid, match=fault):
-        load(tmp_path, entry("https://login.test", **changes))
-
-
-def test_two_entries_for_one_issuer_are_refused(tmp_path: Path) -> None:
-    with pytest.raises(TrustedIssuersFileInvalid, match="same issuer"):
-        load(tmp_path, entry("https://a.test"), entry("https://a.test", name="other"))
-
-
-async def test_our_own_issuer_is_no_external_one(tmp_path: Path) -> None:
-    load(tmp_path, entry("https://weir.test"))
-    file = tmp_path / "issuers.yaml"
-    with pytest.raises(TrustedIssuersFileInvalid, match="itself"):
-        async with open_external_issuers(file, DEFAULTS, own_issuer="https://weir.test"):
-            pass
-    async with open_external_issuers(file, DEFAULTS, own_issuer="https://other.test") as issuers:
-        assert issuers is not None
-        assert issuers.trusts("https://weir.test")
-    async with open_external_issuers(None, DEFAULTS, own_issuer="https://weir.test") as nobody:
-        assert nobody is None
-
-
-@pytest.mark.parametrize("content", ["issuers: [", "", "[]", "issuers: 1"])
-def test_file_that_is_none_is_refused(tmp_path: Path, content: str) -> None:
-    file = tmp_path / "issuers.yaml"
-    file.write_text(content)
-    with pytest.raises(TrustedIssuersFileInvalid):
-        load_trusted_issuers(file)
-    with pytest.raises(TrustedIssuersFileInvalid, match="cannot be read"):
-        load_trusted_issuers(tmp_path / "missing")

@@ -12,10 +12,18 @@ from fastapi.security.base import SecurityBase
 from gateway.api_key_verifier import ApiKeyVerifier
 from gateway.audit_trail import AuditTrail
 from gateway.client_registry import ClientRegistry
-from gateway.credentials import credential_of, issuer_of
+from gateway.credentials import Credential, credential_of, stated, unverified_claims
 from gateway.domain import SCOPES, Client
-from gateway.errors import ApiKeyRefused, ClientUnknown, ScopeMissing
+from gateway.errors import (
+    ApiKeyMalformed,
+    ApiKeyRefused,
+    ClientUnknown,
+    CredentialsAmbiguous,
+    ScopeMissing,
+    TokenMissing,
+)
 from servicekit.access_tokens import AccessTokenVerifier
+from servicekit.errors import ServiceError, Unauthenticated
 
 
 class ExternalIssuers(Protocol):
@@ -65,7 +73,7 @@ class BearerAccess(SecurityBase):
 
     Args:
         keys: verifies API keys.
-        audit: hears of API keys that were refused.
+        audit: hears of tokens and API keys that were refused.
         external: verifies the tokens of other issuers; None where none is trusted.
     """
 
@@ -103,33 +111,46 @@ class BearerAccess(SecurityBase):
             ClientUnknown: the token's client was removed or disabled after it was issued.
             ScopeMissing: the credential does not hold the scopes that the route needs.
         """
-        credential = credential_of(request)
-        if credential.is_api_key:
-            caller = self._by_key(request, credential.text)
-        elif self._external is not None and self._external.trusts(issuer_of(credential.text)):
-            client = await self._external.verify(credential.text)
-            caller = Caller(client, client.scopes)
-        else:
-            caller = await self._by_token(credential.text)
+        credential = None
+        try:
+            credential = credential_of(request)
+            caller = await self._prove(credential)
+        except TokenMissing:
+            # Nobody has tried to be anybody.
+            raise
+        except (Unauthenticated, CredentialsAmbiguous) as error:
+            self._tell(request, credential, error)
+            raise
         request.state.caller = caller
         for scope in needed:
             caller.need(scope)
         return caller
 
-    def _by_key(self, request: Request, text: str) -> Caller:
-        try:
+    async def _prove(self, credential: Credential) -> Caller:
+        text = credential.text
+        if credential.is_api_key:
             client = self._keys.verify(text)
-        except ApiKeyRefused as error:
-            self._audit.record(
-                "key.authenticate",
-                client_id="",
-                tenant="",
-                client_address=request.client.host if request.client else "",
-                reason=error.code,
-                target=error.key_id,
-            )
-            raise
+        elif self._external is not None and self._external.trusts(
+            stated(unverified_claims(text), "iss")
+        ):
+            client = await self._external.verify(text)
+        else:
+            return await self._by_token(text)
         return Caller(client, client.scopes)
+
+    def _tell(self, request: Request, credential: Credential | None, error: ServiceError) -> None:
+        """Tells the trail who it was said to be; nothing of the credential itself."""
+        is_key = credential.is_api_key if credential else isinstance(error, ApiKeyMalformed)
+        claims = unverified_claims(credential.text) if credential and not is_key else {}
+        key_id = error.key_id if isinstance(error, ApiKeyRefused) else ""
+        self._audit.record(
+            "key.authenticate" if is_key else "token.authenticate",
+            client_id=stated(claims, "client_id", "sub"),
+            tenant="",
+            client_address=request.client.host if request.client else "",
+            reason=error.code,
+            target=key_id or stated(claims, "jti"),
+        )
 
     async def _by_token(self, token: str) -> Caller:
         principal = await self._verifier.verify(token)

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from opentelemetry.instrumentation.fastapi import FastAPIInstrumentor
 from opentelemetry.metrics import NoOpMeterProvider
 from opentelemetry.sdk.trace import TracerProvider
@@ -13,7 +14,7 @@ from gateway import problems
 from gateway.api_description import DescribedApi
 from gateway.compressed_answers import CompressedAnswers
 from gateway.cross_origin import cross_origin
-from gateway.direct_routes import DirectRoute, DirectRoutes
+from gateway.direct_routes import AnyDirectRoute, DirectRoutes
 from gateway.http_envelope import HttpEnvelope
 from gateway.request_tracing import SampledTracing
 
@@ -31,7 +32,7 @@ def build_app(
     *,
     request_timeout: float,
     tracer_provider: TracerProvider,
-    direct: Sequence[DirectRoute] = (),
+    direct: Sequence[AnyDirectRoute] = (),
     cors_origins: Sequence[str] = (),
 ) -> FastAPI:
     """An application that serves the routers.
@@ -57,7 +58,7 @@ def build_app(
         Middleware(HttpEnvelope, request_timeout=request_timeout),
         *cross_origin(cors_origins),
         Middleware(CompressedAnswers),
-        Middleware(DirectRoutes, routes=direct),
+        Middleware(DirectRoutes, routes=direct, described=_described(routers)),
     ]
     # The same parts twice. Without spans our own come first: nothing of FastAPI's is passed by what
     # does not need it.
@@ -72,6 +73,16 @@ def build_app(
     traced = app.build_middleware_stack()
     app.middleware_stack = SampledTracing(plain, traced, tracer_provider=tracer_provider)
     return app
+
+
+def _described(routers: Sequence[APIRouter]) -> dict[str, APIRoute]:
+    """The POST routes by their path."""
+    return {
+        route.path: route
+        for router in routers
+        for route in router.routes
+        if isinstance(route, APIRoute) and "POST" in (route.methods or ())
+    }
 
 
 def _wrapped(app: ASGIApp, around: Sequence[Middleware]) -> ASGIApp:

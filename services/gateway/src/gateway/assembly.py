@@ -14,14 +14,15 @@ from gateway.audit_client import AuditClient
 from gateway.audit_routes import audit_routes
 from gateway.audit_trail import AuditTrail
 from gateway.coalescer import Bounds
+from gateway.direct_routes import OpenDirectRoute
 from gateway.docs_routes import docs_routes
 from gateway.drift_client import DriftClient
 from gateway.drift_routes import drift_routes
 from gateway.export_client import ExportClient
 from gateway.export_routes import export_routes
-from gateway.external_issuers import open_external_issuers
 from gateway.feedback_client import FeedbackClient
 from gateway.feedback_routes import feedback_routes
+from gateway.followed_issuers import followed_issuers
 from gateway.guarded_channel import guarded
 from gateway.health_checks import HealthChecks, grpc_check
 from gateway.idempotency import Idempotency
@@ -32,7 +33,7 @@ from gateway.key_directory import followed_signing_keys
 from gateway.log_routes import log_routes
 from gateway.model_catalogue import ModelCatalogue
 from gateway.model_routes import model_routes
-from gateway.oauth_routes import oauth_routes
+from gateway.oauth_routes import oauth_routes, token_answers
 from gateway.operations_routes import operations_routes
 from gateway.prediction_log_client import PredictionLogClient
 from gateway.prediction_routes import PredictionRoutes
@@ -110,7 +111,7 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
         audit = AuditTrail(publisher, stream=settings.audit_stream, capacity=settings.audit_queue)
         identity = await stack.enter_async_context(followed_identity(settings, events_redis))
         external = await stack.enter_async_context(
-            open_external_issuers(
+            followed_issuers(
                 settings.trusted_issuers_file,
                 default_quotas(settings.quota_per_minute, settings.quota_per_hour),
                 own_issuer=settings.issuer,
@@ -245,7 +246,7 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
                     audit,
                     timeout=settings.export_timeout,
                 ),
-                log_routes(access, PredictionLogClient(log_channel)),
+                log_routes(access, PredictionLogClient(log_channel), audit),
                 stats_routes(access, StatsClient(log_channel)),
                 feedback_routes(
                     access, FeedbackClient(log_channel), max_body_bytes=settings.max_body_bytes
@@ -264,7 +265,10 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
                 operations_routes(health),
                 docs_routes(),
             ],
-            direct=predictions.direct(access),
+            direct=[
+                *predictions.direct(access),
+                OpenDirectRoute("/oauth2/token", token_answers(server, audit)),
+            ],
             request_timeout=settings.request_timeout,
             cors_origins=settings.allowed_origins(),
             tracer_provider=tracer_provider,

@@ -3,7 +3,8 @@
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable, Iterator
-from ipaddress import IPv6Address, ip_address
+
+from gateway.source_network import network_of
 
 WINDOW = 60.0
 """Seconds."""
@@ -38,7 +39,6 @@ class AttemptLimit:
         self._paid_until: OrderedDict[Hashable, float] = OrderedDict()
         """Each failure costs its share of a minute, from the end of what was to pay already."""
         self._at_home: OrderedDict[Hashable, None] = OrderedDict()
-        self._told_until: OrderedDict[Hashable, float] = OrderedDict()
 
     def wait(self, address: str, client_id: str) -> float:
         """Seconds until the next attempt is allowed; 0 when it is now."""
@@ -62,46 +62,17 @@ class AttemptLimit:
 
     def succeeded(self, address: str, client_id: str) -> None:
         """Remembers that the client is at home at that address."""
-        pair = (client_id, _network(address))
+        pair = (client_id, network_of(address))
         self._at_home[pair] = None
         self._at_home.move_to_end(pair)
         if len(self._at_home) > self._capacity:
             self._at_home.popitem(last=False)
 
-    def is_news(self, address: str) -> bool:
-        """Whether it has not been asked of that address within the last minute.
-
-        Who is refused a thousand times a second is worth one line, not a full disk.
-        """
-        now, network = self._clock(), _network(address)
-        if now < self._told_until.get(network, now):
-            return False
-        self._told_until[network] = now + WINDOW
-        self._told_until.move_to_end(network)
-        if len(self._told_until) > self._capacity:
-            self._told_until.popitem(last=False)
-        return True
-
     def _counted(self, address: str, client_id: str) -> Iterator[tuple[Hashable, int]]:
-        network = _network(address)
+        network = network_of(address)
         if (client_id, network) in self._at_home:
             yield (client_id, network), self._per_address
             return
         yield ("address", network), self._per_address
         if client_id:
             yield ("client", client_id), self._per_client
-
-
-def _network(address: str) -> str:
-    """The address, or what one household or host of IPv6 has."""
-    if ":" not in address:
-        return address
-    try:
-        known = ip_address(address.partition("%")[0])
-    except ValueError:
-        return address
-    if not isinstance(known, IPv6Address):
-        return address
-    if known.ipv4_mapped:
-        return str(known.ipv4_mapped)
-    return known.exploded[:19]

@@ -9,9 +9,11 @@ from google.protobuf.message import Message
 from google.protobuf.timestamp_pb2 import Timestamp
 from prometheus_client import Counter
 
+from gateway.refusal_tally import Refusal, RefusalTally
 from servicekit import request_context
 from servicekit.event_stream import EventStreamUnavailable
 from servicekit.identifiers import new_id
+from servicekit.lifecycle import every, running_beside
 from weir.events.v1 import events_pb2
 
 _log = structlog.get_logger(__name__)
@@ -19,6 +21,10 @@ _log = structlog.get_logger(__name__)
 _BATCH = 100
 _LONGEST_TEXT = 128
 _LONGEST_PAUSE = 5.0
+_GATHERED_FOR = 0.05
+"""Seconds that the first event of a batch waits for others: an append of its own costs more than
+all that was done before it is told."""
+_TELLS_REPETITIONS_EVERY = 5.0
 DROPPED = Counter("weir_audit_dropped_total", "Audit events lost because the queue was full.")
 
 
@@ -34,12 +40,21 @@ class AuditTrail:
     """A bounded queue between those who record and the stream.
 
     An event that finds the queue full is dropped, counted and logged: the gateway goes on serving
-    while the events Redis is away for longer than the queue lasts.
+    while the events Redis is away for longer than the queue lasts. Refusals that repeat are told
+    as a number.
     """
 
-    def __init__(self, publisher: Publisher, *, stream: str, capacity: int) -> None:
+    def __init__(
+        self,
+        publisher: Publisher,
+        *,
+        stream: str,
+        capacity: int,
+        refusals: RefusalTally | None = None,
+    ) -> None:
         self._publisher = publisher
         self._stream = stream
+        self._refusals = refusals or RefusalTally()
         self._queue: asyncio.Queue[events_pb2.AuditRecorded] = asyncio.Queue(capacity)
         self._dropping = False
 
@@ -56,42 +71,28 @@ class AuditTrail:
         """Puts an event on its way and returns at once.
 
         Args:
+            tenant: of a client that has proved who it is; empty for claims.
             reason: why it was refused, as a code; empty when it was allowed.
             target: what it was done to, where the action alone does not say.
         """
-        outcome = events_pb2.AUDIT_OUTCOME_REFUSED if reason else events_pb2.AUDIT_OUTCOME_ALLOWED
-        told = {
-            "action": action,
-            "client_id": client_id,
-            "tenant": tenant,
-            "client_address": client_address,
-            "reason": reason,
-            "target": target,
-        }
-        now = Timestamp()
-        now.GetCurrentTime()
-        event = events_pb2.AuditRecorded(
-            event_id=str(new_id()),
-            occurred_at=now,
-            outcome=outcome,
-            request_id=request_context.request_id.get(),
-            **{name: _storable(text) for name, text in told.items()},
-        )
-        try:
-            self._queue.put_nowait(event)
-        except asyncio.QueueFull:
-            DROPPED.inc()
-            if not self._dropping:
-                _log.error("audit_events_dropped", queue=self._queue.maxsize)
-                self._dropping = True
+        told = Refusal(action, reason, client_address, client_id, tenant, target)
+        if reason:
+            news = self._refusals.news(told)
+            if news is None:
+                return
+            told = news
+        self._put(told, request_context.request_id.get())
 
     async def run(self) -> None:
         """Publishes until cancelled; while the stream is away the events wait in the queue."""
-        while True:
-            await self._publish(await self._next_batch())
+        async with running_beside(every(_TELLS_REPETITIONS_EVERY, self._tell_repetitions)):
+            while True:
+                await self._publish(await self._next_batch())
 
     async def flush(self) -> None:
         """Publishes what is left, once; called when nothing records any more."""
+        for refusal, count in self._refusals.rest():
+            self._put_repeated(refusal, count)
         left: list[events_pb2.AuditRecorded] = []
         while not self._queue.empty():
             left.append(self._queue.get_nowait())
@@ -104,9 +105,42 @@ class AuditTrail:
 
     async def _next_batch(self) -> list[events_pb2.AuditRecorded]:
         batch = [await self._queue.get()]
+        try:
+            if self._queue.qsize() < _BATCH:
+                await asyncio.sleep(_GATHERED_FOR)
+        except asyncio.CancelledError:
+            self._put_back(batch)
+            raise
         while len(batch) < _BATCH and not self._queue.empty():
             batch.append(self._queue.get_nowait())
         return batch
+
+    async def _tell_repetitions(self) -> None:
+        for refusal, count in self._refusals.due():
+            self._put_repeated(refusal, count)
+
+    def _put_repeated(self, refusal: Refusal, count: int) -> None:
+        target = f"{refusal.target[: _LONGEST_TEXT // 2]} ({count} more)".lstrip()
+        self._put(refusal._replace(target=target), "")
+
+    def _put(self, told: Refusal, request_id: str) -> None:
+        refused, allowed = events_pb2.AUDIT_OUTCOME_REFUSED, events_pb2.AUDIT_OUTCOME_ALLOWED
+        now = Timestamp()
+        now.GetCurrentTime()
+        event = events_pb2.AuditRecorded(
+            event_id=str(new_id()),
+            occurred_at=now,
+            outcome=refused if told.reason else allowed,
+            request_id=request_id,
+            **{name: _storable(text) for name, text in told._asdict().items()},
+        )
+        try:
+            self._queue.put_nowait(event)
+        except asyncio.QueueFull:
+            DROPPED.inc()
+            if not self._dropping:
+                _log.error("audit_events_dropped", queue=self._queue.maxsize)
+                self._dropping = True
 
     async def _publish(self, batch: list[events_pb2.AuditRecorded]) -> None:
         pause = 0.0

@@ -43,7 +43,7 @@ def bootstrap_routes(bootstrap: Bootstrap | None, audit: AuditTrail) -> APIRoute
             audit.record(
                 "bootstrap",
                 client_id=body.client_id,
-                tenant=PLATFORM_TENANT,
+                tenant="" if reason else PLATFORM_TENANT,
                 client_address=request.client.host if request.client else "",
                 reason=reason,
                 target=body.client_id,

@@ -74,7 +74,6 @@ class ClientAuthentication:
                 "Too many logins have failed.",
                 status=429,
                 retry_after=wait,
-                is_told=self._attempts.is_news(address),
             )
         try:
             match credentials_of(parameters, authorization):

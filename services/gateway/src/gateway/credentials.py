@@ -3,7 +3,9 @@
 import base64
 import binascii
 import json
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from fastapi import Request
 
@@ -55,13 +57,17 @@ def credential_of(request: Request) -> Credential:
     return Credential(text, is_api_key=text.startswith(PREFIX))
 
 
-def issuer_of(token: str) -> str:
-    """What a JWT states as its issuer, unverified; empty where it is none."""
+def unverified_claims(token: str) -> dict[str, Any]:
+    """What a JWT states, whoever wrote it; nothing where it is none."""
     _, _, rest = token.partition(".")
     payload, _, _ = rest.partition(".")
     try:
         claims = json.loads(base64.urlsafe_b64decode(payload + "=" * (-len(payload) % 4)))
     except (binascii.Error, ValueError, RecursionError):
-        return ""
-    issuer = claims.get("iss") if isinstance(claims, dict) else None
-    return issuer if isinstance(issuer, str) else ""
+        return {}
+    return claims if isinstance(claims, dict) else {}
+
+
+def stated(claims: Mapping[str, Any], *names: str) -> str:
+    """The first of the claims that is there and a text; empty where none is."""
+    return next((text for name in names if isinstance(text := claims.get(name), str)), "")

@@ -7,10 +7,9 @@ import structlog
 
 from gateway.client_entries import ClientsFile, ClientsFileInvalid, parse_clients
 from gateway.secret_hashes import Pepper, PepperInvalid, load_pepper
+from gateway.watched_files import signature_of
 
 _log = structlog.get_logger(__name__)
-
-_Signature = tuple[tuple[int, int, int] | None, ...]
 
 
 class DeclaredClients:
@@ -23,7 +22,7 @@ class DeclaredClients:
 
     def __init__(self, clients_file: Path, pepper_file: Path) -> None:
         self._files = (clients_file, pepper_file)
-        self._signature = self._sign()
+        self._signature = signature_of(*self._files)
         self.content, self.pepper = self._read()
         self.broken = False
         """Whether the files of now cannot be used, and what is here is older."""
@@ -33,7 +32,7 @@ class DeclaredClients:
 
         What cannot be used is told once, and changes nothing.
         """
-        signature = self._sign()
+        signature = signature_of(*self._files)
         if signature == self._signature:
             return False
         self._signature = signature
@@ -53,15 +52,3 @@ class DeclaredClients:
     def _read(self) -> tuple[ClientsFile, Pepper]:
         clients_file, pepper_file = self._files
         return parse_clients(clients_file), load_pepper(pepper_file)
-
-    def _sign(self) -> _Signature:
-        """Differs when a file was written or replaced, also by way of a link in its path."""
-        return tuple(map(_signature, self._files))
-
-
-def _signature(file: Path) -> tuple[int, int, int] | None:
-    try:
-        status = file.stat()
-    except OSError:
-        return None
-    return status.st_mtime_ns, status.st_size, status.st_ino

@@ -6,10 +6,11 @@ itself does for one, and nothing here uses it.
 """
 
 import re
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass
 
 from fastapi import Request
+from fastapi.routing import APIRoute
 from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
@@ -31,20 +32,50 @@ class DirectRoute:
     scope: str
     """That a caller needs."""
     answer: Answer
-    pattern: "re.Pattern[str]" = field(init=False)
 
-    def __post_init__(self) -> None:
-        pattern = re.compile(self.path.replace("{model}", "([^/]+)"))
-        object.__setattr__(self, "pattern", pattern)
+    async def answered(self, request: Request, parameter: str) -> Response:
+        """The answer to a caller who may ask."""
+        caller = await self.access.caller(request, (self.scope,))
+        return await self.answer(request, caller, parameter)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenDirectRoute:
+    """A POST route that looks at credentials itself, if at any."""
+
+    path: str
+    answer: Callable[[Request], Awaitable[Response]]
+
+    async def answered(self, request: Request, parameter: str) -> Response:
+        """The answer to whoever asks."""
+        return await self.answer(request)
+
+
+AnyDirectRoute = DirectRoute | OpenDirectRoute
 
 
 class DirectRoutes:
-    """ASGI middleware that answers its routes and passes everything else on."""
+    """ASGI middleware that answers its routes and passes everything else on.
 
-    def __init__(self, app: ASGIApp, *, routes: Sequence[DirectRoute]) -> None:
+    Args:
+        described: FastAPI's own POST routes by their path, which hold what is declared of a route:
+            its name, and that it will go away.
+
+    Raises:
+        KeyError: FastAPI does not have one of the routes.
+    """
+
+    def __init__(
+        self, app: ASGIApp, *, routes: Sequence[AnyDirectRoute], described: Mapping[str, APIRoute]
+    ) -> None:
         self._app = app
+        self._described = {route.path: described[route.path] for route in routes}
         self._fixed = {route.path: route for route in routes if "{" not in route.path}
-        self._others = [route for route in routes if "{" in route.path]
+        self._others = [
+            (re.compile(route.path.replace("{model}", "([^/]+)")), route)
+            for route in routes
+            if "{" in route.path
+        ]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request (ASGI)."""
@@ -53,22 +84,21 @@ class DirectRoutes:
             await self._app(scope, receive, send)
             return
         route, parameter = found
-        scope["route"] = route
+        scope["route"] = self._described[route.path]
         request = Request(scope, receive)
         try:
-            caller = await route.access.caller(request, (route.scope,))
-            response = await route.answer(request, caller, parameter)
+            response = await route.answered(request, parameter)
         except ServiceError as error:
             response = of_error(scope["path"], error)
         await response(scope, receive, send)
 
-    def _find(self, scope: Scope) -> tuple[DirectRoute, str] | None:
+    def _find(self, scope: Scope) -> tuple[AnyDirectRoute, str] | None:
         if scope["type"] != "http" or scope["method"] != "POST" or scope.get("root_path"):
             return None
         path = scope["path"]
         if route := self._fixed.get(path):
             return route, ""
-        for route in self._others:
-            if match := route.pattern.fullmatch(path):
+        for pattern, route in self._others:
+            if match := pattern.fullmatch(path):
                 return route, match[1]
         return None

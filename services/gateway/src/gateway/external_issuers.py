@@ -3,25 +3,15 @@
 import hashlib
 import re
 import time
-from collections.abc import AsyncIterator, Callable, Iterable
-from contextlib import asynccontextmanager
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-import httpx
-
 from gateway.domain import Client, QuotaPolicy, QuotaSubject
-from gateway.issuer_discovery import IssuerDiscovery
-from gateway.trusted_issuers_file import (
-    Grant,
-    IssuerEntry,
-    TrustedIssuersFileInvalid,
-    load_trusted_issuers,
-)
+from gateway.trusted_issuers_file import Grant, IssuerEntry
 from servicekit.access_tokens import CLOCK_LEEWAY, KeySource
 from servicekit.errors import Unauthenticated
-from servicekit.remote_keys import RemoteKeySource, algorithms_of
+from servicekit.remote_keys import algorithms_of
 from servicekit.signed_tokens import (
     SignedToken,
     TokenMalformed,
@@ -35,7 +25,6 @@ _LONGEST_CLIENT_ID = 128
 """Characters that every service, and the log, takes for a client's id."""
 _SUBJECT = re.compile(r"[!-~]+")
 _CACHE_SIZE = 10_000
-_TIMEOUT = 2.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,8 +47,13 @@ class ExternalIssuers:
     def __init__(
         self, issuers: Iterable[TrustedIssuer], *, clock: Callable[[], float] = time.time
     ) -> None:
-        self._issuers = {issuer.entry.issuer: issuer for issuer in issuers}
         self._clock = clock
+        self.replace(issuers)
+
+    def replace(self, issuers: Iterable[TrustedIssuer]) -> None:
+        """Trusts these from now on, and nobody else; forgets which tokens were verified."""
+        self._issuers = {issuer.entry.issuer: issuer for issuer in issuers}
+        # A new one: what is being verified now is remembered in the old one, which nobody reads.
         self._verified: dict[bytes, tuple[Client, float]] = {}
 
     def trusts(self, issuer: str) -> bool:
@@ -74,15 +68,16 @@ class ExternalIssuers:
             Unavailable: the issuer's keys cannot be had.
         """
         digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
-        known = self._verified.get(digest)
+        verified = self._verified
+        known = verified.get(digest)
         if known is None:
             known = await self._verify(token)
-            if len(self._verified) >= _CACHE_SIZE:
-                self._verified.pop(next(iter(self._verified)))
-            self._verified[digest] = known
+            if len(verified) >= _CACHE_SIZE:
+                verified.pop(next(iter(verified)))
+            verified[digest] = known
         client, expires_at = known
         if expires_at + CLOCK_LEEWAY <= self._clock():
-            self._verified.pop(digest, None)
+            verified.pop(digest, None)
             raise Unauthenticated("The token has expired.", reason="TOKEN_EXPIRED")
         return client
 
@@ -112,45 +107,6 @@ class ExternalIssuers:
         if expires_at - issued_at > entry.longest_life_seconds + CLOCK_LEEWAY:
             raise _invalid("The token is good for too long.")
         return float(expires_at)
-
-
-@asynccontextmanager
-async def open_external_issuers(
-    file: Path | None, default_quotas: tuple[QuotaPolicy, ...], *, own_issuer: str
-) -> AsyncIterator[ExternalIssuers | None]:
-    """The issuers of a file, with connections to them until the context ends.
-
-    Args:
-        file: None trusts nobody.
-        default_quotas: what their callers have where the file states none.
-        own_issuer: us, who are no external one.
-
-    Raises:
-        TrustedIssuersFileInvalid: the file cannot be used.
-    """
-    if file is None:
-        yield None
-        return
-    entries = load_trusted_issuers(file)
-    if any(entry.issuer == own_issuer for entry in entries):
-        raise TrustedIssuersFileInvalid(f"{file}: {own_issuer} is this gateway itself")
-    async with httpx.AsyncClient(timeout=_TIMEOUT) as http:
-        yield ExternalIssuers(trusted_issuers(entries, http, default_quotas))
-
-
-def trusted_issuers(
-    entries: Iterable[IssuerEntry],
-    http: httpx.AsyncClient,
-    default_quotas: tuple[QuotaPolicy, ...],
-) -> list[TrustedIssuer]:
-    """The issuers of the file; nothing is asked of them before a token comes."""
-    found = []
-    for entry in entries:
-        where = entry.jwks_uri or IssuerDiscovery(entry.issuer, http).keys_url
-        keys = RemoteKeySource(where, http, algorithms=entry.algorithms)
-        quotas = entry.policies(QuotaSubject.CLIENT) or default_quotas
-        found.append(TrustedIssuer(entry, keys, quotas))
-    return found
 
 
 async def _check_signature(token: SignedToken, issuer: TrustedIssuer) -> None:

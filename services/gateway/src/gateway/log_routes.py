@@ -8,14 +8,19 @@ from fastapi import APIRouter, Query, Request, Security
 from gateway.access import BearerAccess, Caller
 from gateway.api_description import reading
 from gateway.api_shapes import PlainText
-from gateway.errors import PredictionUnknown
+from gateway.audit_trail import AuditTrail
+from gateway.errors import PredictionUnknown, ScopeMissing
 from gateway.log_answers import LoggedPredictions, LoggedPredictionWithText
 from gateway.log_query import Matching, fields_as_parameters
 from gateway.prediction_log_client import PredictionLogClient
 
 
-def log_routes(access: BearerAccess, log: PredictionLogClient) -> APIRouter:
-    """The routes on the tenant's own log; the tenant is always the token's."""
+def log_routes(access: BearerAccess, log: PredictionLogClient, audit: AuditTrail) -> APIRouter:
+    """The routes on the tenant's own log; the tenant is always the token's.
+
+    Args:
+        audit: hears of texts that were refused; of those that are given out the log tells it.
+    """
     router = APIRouter(tags=["log"])
     may_read: Caller = Security(access, scopes=["predictions:read"])
 
@@ -45,13 +50,25 @@ def log_routes(access: BearerAccess, log: PredictionLogClient) -> APIRouter:
         ] = False,
         caller: Caller = may_read,
     ) -> LoggedPredictionWithText:
+        address = request.client.host if request.client else ""
         if include_input:
-            caller.need("inputs:read")
+            try:
+                caller.need("inputs:read")
+            except ScopeMissing as error:
+                audit.record(
+                    "input.read",
+                    client_id=caller.client_id,
+                    tenant=caller.tenant,
+                    client_address=address,
+                    reason=error.code,
+                    target=prediction_id,
+                )
+                raise
         return await log.get(
             caller.tenant,
             prediction_id_from(prediction_id),
             client_id=caller.client_id,
-            client_address=request.client.host if request.client else "",
+            client_address=address,
             include_input=include_input,
         )
 

@@ -19,7 +19,6 @@ class OAuthRefused(Exception):
             clients exist.
         reason: why, for the audit trail alone; the code by default.
         retry_after: seconds after which another try makes sense.
-        is_told: whether the audit trail hears of it.
     """
 
     def __init__(
@@ -30,7 +29,6 @@ class OAuthRefused(Exception):
         status: int = 400,
         reason: str = "",
         retry_after: float | None = None,
-        is_told: bool = True,
     ) -> None:
         super().__init__(description)
         self.error = error
@@ -38,7 +36,6 @@ class OAuthRefused(Exception):
         self.status = status
         self.reason = reason or error
         self.retry_after = retry_after
-        self.is_told = is_told
 
 
 class LoginRefused(OAuthRefused):
@@ -64,8 +61,6 @@ class OAuthAnswer:
     """Why it was refused; empty when it was not."""
     target: str = ""
     """What it was about: a token's `jti`."""
-    is_told: bool = True
-    """Whether the audit trail hears of it."""
 
     @property
     def error(self) -> str:
@@ -92,5 +87,4 @@ def refusal(
         client,
         claimed_client_id,
         reason=refused.reason,
-        is_told=refused.is_told,
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -57,31 +58,40 @@ class AuthorizationServer:
     revocation: RevocationEndpoint
 
 
-def oauth_routes(server: AuthorizationServer, audit: AuditTrail) -> APIRouter:
-    """The routes of the authorization server."""
-    router = APIRouter(tags=["identity"])
+async def _answer(endpoint: Endpoint, request: Request, form: list[tuple[str, str]]) -> OAuthAnswer:
+    address = request.client.host if request.client else ""
+    return await endpoint.answer(form, request.headers.get("authorization"), address)
 
-    async def answer(endpoint: Endpoint, request: Request, form: list[tuple[str, str]]) -> Any:
-        address = request.client.host if request.client else ""
-        return await endpoint.answer(form, request.headers.get("authorization"), address)
 
-    @router.post(
-        "/oauth2/token",
-        openapi_extra=token_form(),
-        responses=refusals(),
-        summary="Get an access token",
-    )
+def token_answers(
+    server: AuthorizationServer, audit: AuditTrail
+) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+    """What answers POST /oauth2/token."""
+
     async def token(request: Request) -> Response:
         """For a client's credentials (RFC 6749, 4.4) or, with fewer rights, its token (RFC 8693).
 
         The client proves itself by HTTP Basic, in the form, or with a signed assertion (RFC 7523).
         """
         form = await read_form(request, _MAX_FORM_BYTES)
-        answered = await answer(server.token, request, form)
+        answered = await _answer(server.token, request, form)
         TOKENS.labels(answered.error or "issued").inc()
-        exchanged = dict(form).get("grant_type") == TOKEN_EXCHANGE
+        exchanged = ("grant_type", TOKEN_EXCHANGE) in form
         _record(audit, "token.exchange" if exchanged else "token.issue", request, answered)
         return _response(answered)
+
+    return token
+
+
+def oauth_routes(server: AuthorizationServer, audit: AuditTrail) -> APIRouter:
+    """The routes of the authorization server."""
+    router = APIRouter(tags=["identity"])
+    router.post(
+        "/oauth2/token",
+        openapi_extra=token_form(),
+        responses=refusals(),
+        summary="Get an access token",
+    )(token_answers(server, audit))
 
     @router.post(
         "/oauth2/introspect",
@@ -92,7 +102,7 @@ def oauth_routes(server: AuthorizationServer, audit: AuditTrail) -> APIRouter:
     async def introspect(request: Request) -> Response:
         """For resource servers (RFC 7662): clients with the scope `tokens:introspect`."""
         form = await read_form(request, _MAX_FORM_BYTES)
-        answered = await answer(server.introspection, request, form)
+        answered = await _answer(server.introspection, request, form)
         if answered.error:
             _record(audit, "token.introspect", request, answered)
         return _response(answered)
@@ -106,7 +116,7 @@ def oauth_routes(server: AuthorizationServer, audit: AuditTrail) -> APIRouter:
     async def revoke(request: Request) -> Response:
         """The token is refused everywhere within a second (RFC 7009)."""
         form = await read_form(request, _MAX_FORM_BYTES)
-        answered = await answer(server.revocation, request, form)
+        answered = await _answer(server.revocation, request, form)
         if answered.error or answered.target:
             _record(audit, "token.revoke", request, answered)
         if answered.target:
@@ -158,8 +168,6 @@ def _response(answer: OAuthAnswer) -> Response:
 
 
 def _record(audit: AuditTrail, action: str, request: Request, answer: OAuthAnswer) -> None:
-    if not answer.is_told:
-        return
     audit.record(
         action,
         client_id=answer.claimed_client_id[:_MAX_CLAIM],

@@ -33,7 +33,7 @@ class IdentitySettings(TokenIssuingSettings):
     trusted_issuers_file: Path | None = Field(
         default=None,
         description="YAML file of external issuers (OpenID Connect) whose tokens are taken, too, "
-        "and for what; none without it. Read at the start.",
+        "and for what; none without it. A change counts without a restart.",
     )
 
 
