@@ -38,6 +38,8 @@ PEERS = ("litserve", "bentoml", "mlserver")
 DRIFT_PEERS = ("evidently", "nannyml")
 # Others' clients that tests run against Weir, in an environment that tests make when they need it.
 OIP_CLIENTS = "oip-clients"
+# Programs that `make verify-deploy` checks with; checkov would hold the others back.
+DEPLOY_TOOLS = ("deploy", "checkov")
 
 
 @dataclass(frozen=True)
@@ -70,7 +72,7 @@ ENVIRONMENTS: Mapping[str, Environment] = {
         f"peer-{name}": Environment(f".venvs/peer-{name}", (f"peer-{name}",), ())
         for name in (*PEERS, *DRIFT_PEERS)
     },
-    OIP_CLIENTS: Environment(f".venvs/{OIP_CLIENTS}", (OIP_CLIENTS,), ()),
+    **{name: Environment(f".venvs/{name}", (name,), ()) for name in (OIP_CLIENTS, *DEPLOY_TOOLS)},
 }
 
 # What each locked set is made of. The first one is resolved alone, the others agree with it.
@@ -88,7 +90,7 @@ LOCKED_SETS: Mapping[str, Sequence[str]] = {
         *("--group", "services/training/pyproject.toml:test"),
     ],
     **{f"peer-{name}": [f"requirements/peer-{name}.in"] for name in (*PEERS, *DRIFT_PEERS)},
-    OIP_CLIENTS: [f"requirements/{OIP_CLIENTS}.in"],
+    **{name: [f"requirements/{name}.in"] for name in (OIP_CLIENTS, *DEPLOY_TOOLS)},
 }
 # What a peer runs the model with is what Weir runs it with; the rest is the peer's own choice.
 _SHARED_WITH_PEERS = ("numpy", "onnxruntime", "tokenizers")
@@ -166,7 +168,10 @@ def lock() -> None:
     for name, sources in LOCKED_SETS.items():
         print(f"locking {name}", flush=True)
         # Those who run no model of ours may have the versions that they like.
-        alone = name in ("dev", OIP_CLIENTS, *(f"peer-{peer}" for peer in DRIFT_PEERS))
+        alone = name in (
+            *("dev", OIP_CLIENTS, *DEPLOY_TOOLS),
+            *(f"peer-{peer}" for peer in DRIFT_PEERS),
+        )
         constraint = [] if alone else ["--constraint", _constraints_of(name)]
         extra = []
         if name == "training":

@@ -1,6 +1,6 @@
 """Who may reach whom in the cluster: exactly the wires of the architecture."""
 
-from chart.rendering import Object, Rendered, render
+from deploy.chart_rendering import Object, Rendered, render
 
 STORES = {"postgresql": 5432, "redis-events": 6379, "redis-quota": 6379}
 # Caller, called, port.

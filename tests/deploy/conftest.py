@@ -2,7 +2,7 @@
 
 import pytest
 import yaml
-from chart.rendering import EXAMPLES, Rendered, render
+from deploy.chart_rendering import EXAMPLES, Rendered, render
 
 
 @pytest.fixture(

@@ -5,7 +5,7 @@ from typing import Any
 import helm_python
 import pytest
 import yaml
-from chart.rendering import CHART, EXAMPLES, SERVICES, Rendered, render
+from deploy.chart_rendering import CHART, EXAMPLES, SERVICES, Rendered, render
 from kubernetes_validate import ValidationError, validate
 
 # Their definitions come with what reads them, not with Kubernetes.
