@@ -12,6 +12,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from drift.domain import ModelVersion
 from drift.grpc_api import SCOPES, SERVICE, DriftServicer
+from drift.report_document import ReportComposer
 from drift.reporter import Reporter
 from drift.version_state import WindowSize
 from servicekit.access_tokens import AccessTokenVerifier
@@ -53,7 +54,7 @@ async def ask(service: Any, tmp_path: Path, issuer: FakeIssuer) -> AsyncIterator
     reporter = Reporter(
         service.store,
         service.references,
-        service.decisions,
+        ReportComposer(service.decisions, minimum_rows=30),
         minimum_rows=30,
         window_size=WindowSize(100),
         clock=lambda: NOW,

@@ -237,10 +237,19 @@ class FakeDrift(drift_pb2_grpc.DriftServiceServicer):
     def __init__(self) -> None:
         self.calls = Recorder()
         self.report = drift_pb2.Report(model="sentiment", model_version="1")
+        self.rendered = drift_pb2.RenderedReport(
+            content="<!doctype html><title>Größe</title>".encode(),
+            style_sha256="47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
+            digest="0011223344556677",
+        )
 
     async def GetReport(self, request: Any, context: Any) -> Any:
         await self.calls.note(request)
         return drift_pb2.GetReportResponse(report=self.report)
+
+    async def RenderReport(self, request: Any, context: Any) -> Any:
+        await self.calls.note(request)
+        return drift_pb2.RenderReportResponse(rendered=self.rendered)
 
 
 @dataclass
@@ -316,7 +325,7 @@ async def running_backends(directory: Path, issuer: FakeIssuer) -> AsyncIterator
         (
             "drift",
             "weir.drift.v1.DriftService",
-            {"GetReport": "drift:read"},
+            dict.fromkeys(("GetReport", "RenderReport"), "drift:read"),
             drift_pb2_grpc.add_DriftServiceServicer_to_server,
             backends.drift,
         ),

@@ -17,6 +17,7 @@ from drift.measurement import Measurer
 from drift.monitor import BATCH_SIZE, CONSUMER, GROUP, Monitor
 from drift.observer import Observer
 from drift.reference_repository import ReferenceRepository
+from drift.report_document import ReportComposer
 from drift.reporter import Reporter
 from drift.settings import Settings
 from drift.state_store import StateStore
@@ -89,7 +90,7 @@ async def serve(settings: Settings) -> None:
         reporter = Reporter(
             store,
             references,
-            decisions,
+            ReportComposer(decisions, minimum_rows=minimum_rows),
             minimum_rows=minimum_rows,
             window_size=window_size,
             clock=_now,

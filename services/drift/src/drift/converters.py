@@ -12,7 +12,9 @@ from drift.domain import (
     WindowSpan,
 )
 from drift.impact import Impact
-from drift.report import Report
+from drift.recommendation import Action
+from drift.rendering import Format, FormatUnknown, Rendered
+from drift.report import Onset, Report
 from drift.verdict import State, Verdict
 from weir.drift.v1 import drift_pb2 as pb
 
@@ -25,6 +27,18 @@ _STATES = {
     State.REFERENCE_MISMATCH: pb.VERDICT_STATE_REFERENCE_MISMATCH,
 }
 
+_ACTIONS = {
+    Action.NONE: pb.RECOMMENDED_ACTION_NONE,
+    Action.WAIT: pb.RECOMMENDED_ACTION_WAIT,
+    Action.INVESTIGATE: pb.RECOMMENDED_ACTION_INVESTIGATE,
+    Action.RETRAIN: pb.RECOMMENDED_ACTION_RETRAIN,
+}
+
+_FORMATS = {
+    pb.REPORT_FORMAT_HTML: Format.HTML,
+    pb.REPORT_FORMAT_MARKDOWN: Format.MARKDOWN,
+}
+
 
 def from_report(report: Report) -> pb.Report:
     """A report as the contract has it."""
@@ -35,8 +49,35 @@ def from_report(report: Report) -> pb.Report:
         window=_from_span(report.window),
         signals=map(_from_signal, report.signals),
         feedback=_from_feedback(report.feedback),
-        verdicts=map(_from_verdict, report.verdicts),
+        verdicts=[
+            _from_verdict(verdict, report.onsets.get(verdict.signal.name))
+            for verdict in report.verdicts
+        ],
         impact=_from_impact(report.impact),
+        report_id=report.report_id,
+        recommendation=pb.Recommendation(
+            action=_ACTIONS[report.recommendation.action],
+            reasons=report.recommendation.reasons,
+        ),
+        slices=[
+            pb.Slice(
+                signal=part.signal,
+                rows=part.rows,
+                reference_share=part.reference_share,
+                window_share=part.window_share,
+            )
+            for part in report.slices
+        ],
+        shapes=[
+            pb.Shape(
+                signal=signal,
+                edges=shape.edges,
+                names=shape.names,
+                reference=shape.reference,
+                window=shape.window,
+            )
+            for signal, shape in sorted(report.shapes.items())
+        ],
     )
     answer.generated_at.FromDatetime(report.generated_at)
     return answer
@@ -132,7 +173,7 @@ def _from_feedback(feedback: FeedbackSummary) -> pb.FeedbackSummary:
     return answer
 
 
-def _from_verdict(verdict: Verdict) -> pb.Verdict:
+def _from_verdict(verdict: Verdict, onset: Onset | None) -> pb.Verdict:
     answer = pb.Verdict(
         signal=verdict.signal.name,
         group=verdict.signal.group,
@@ -144,6 +185,9 @@ def _from_verdict(verdict: Verdict) -> pb.Verdict:
         answer.effect.CopyFrom(_from_present(verdict.finding.effect))
         answer.p_value = verdict.finding.p_value
         answer.minimum_detectable_effect = verdict.finding.detectable
+    if onset is not None:
+        answer.since.FromDatetime(onset.since)
+        answer.windows = onset.windows
     return answer
 
 
@@ -155,4 +199,22 @@ def _from_impact(impact: Impact | None) -> pb.Impact | None:
         reference_accuracy=impact.reference_accuracy,
         expected_loss=impact.expected_loss,
         recalibrated=impact.recalibrated,
+    )
+
+
+def to_format(wanted: pb.ReportFormat) -> Format:
+    """The format that a request names.
+
+    Raises:
+        FormatUnknown: it names none.
+    """
+    if wanted not in _FORMATS:
+        raise FormatUnknown("The request names no format of a report.")
+    return _FORMATS[wanted]
+
+
+def from_rendered(rendered: Rendered) -> pb.RenderedReport:
+    """A rendered report as the contract has it."""
+    return pb.RenderedReport(
+        content=rendered.content, style_sha256=rendered.style_sha256, digest=rendered.digest
     )

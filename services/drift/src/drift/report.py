@@ -1,12 +1,23 @@
-"""What is said about the newest window of a model version."""
+"""What is said about a window of a model version: one document, whoever renders it."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import datetime
 
 from drift.domain import FeedbackSummary, ModelVersion, Signal, WindowSpan
 from drift.impact import Impact
+from drift.recommendation import Recommendation
+from drift.shapes import Shape, Slice
 from drift.verdict import Verdict
+
+
+@dataclass(frozen=True, slots=True)
+class Onset:
+    """Since when a signal drifts without a break, as far back as windows are kept."""
+
+    since: datetime
+    windows: int
+    """In a row, the reported one included."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,3 +35,11 @@ class Report:
     """By name of their signals."""
     impact: Impact | None
     """None where the reference does not know how often it was right."""
+    recommendation: Recommendation
+    report_id: str = ""
+    """Of a closed window."""
+    onsets: Mapping[str, Onset] = field(default_factory=dict)
+    """Of drifted signals, by name."""
+    slices: Sequence[Slice] = ()
+    shapes: Mapping[str, Shape] = field(default_factory=dict)
+    """By name of their signals; vectors have none."""

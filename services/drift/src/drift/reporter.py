@@ -3,9 +3,8 @@
 import asyncio
 from collections.abc import Callable
 from datetime import datetime
+from functools import partial
 
-from drift.comparison import compare
-from drift.decisions import Decisions
 from drift.domain import (
     ModelUnknown,
     ModelVersion,
@@ -13,9 +12,9 @@ from drift.domain import (
     ReferenceMissing,
     is_name,
 )
-from drift.impact import estimate_impact
 from drift.reference_repository import ReferenceRepository
 from drift.report import Report
+from drift.report_document import ReportComposer
 from drift.state_store import NEVER, StateStore, Versions, newest_first
 from drift.version_state import WindowSize
 from servicekit.errors import FieldViolation
@@ -28,7 +27,7 @@ class Reporter:
         self,
         store: StateStore,
         references: ReferenceRepository,
-        decisions: Decisions,
+        composer: ReportComposer,
         *,
         minimum_rows: int,
         window_size: WindowSize,
@@ -36,7 +35,7 @@ class Reporter:
     ) -> None:
         self._store = store
         self._references = references
-        self._decisions = decisions
+        self._composer = composer
         self._minimum_rows = minimum_rows
         self._window_size = window_size
         self._clock = clock
@@ -66,17 +65,14 @@ class Reporter:
         state = await self._store.load(about)
         window = state.reported(self._minimum_rows, self._window_size)
         # The first verdict on windows of a size takes half a second; calls must not wait for it.
-        verdicts = await asyncio.to_thread(self._decisions.decide, reference, window.observed)
-        return Report(
-            about=about,
-            generated_at=self._clock(),
-            reference_source=reference.source,
-            reference_rows=reference.window.rows,
-            window=window.span(),
-            signals=compare(reference.window, window.observed, self._minimum_rows),
-            feedback=state.feedback.summary(),
-            verdicts=verdicts,
-            impact=estimate_impact(reference, window.observed),
+        return await asyncio.to_thread(
+            partial(
+                self._composer.compose,
+                reference,
+                window,
+                generated_at=self._clock(),
+                feedback=state.feedback.summary(),
+            )
         )
 
     def _current_version(self, model: str, versions: Versions) -> str:

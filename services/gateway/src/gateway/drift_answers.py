@@ -129,6 +129,11 @@ class Verdict(BaseModel):
     )
     rows: int
     reference_rows: int
+    since: datetime | None = Field(
+        description="Of drift: the first prediction of the windows in a row that drifted, as far "
+        "back as windows are kept."
+    )
+    windows: int = Field(description="How many windows that are; 0 without drift.")
 
 
 class Impact(BaseModel):
@@ -140,6 +145,36 @@ class Impact(BaseModel):
     recalibrated: bool = Field(
         description="Whether the reference's rows were weighted to look like the window's."
     )
+
+
+class Recommendation(BaseModel):
+    """What to do next, and why."""
+
+    action: Literal["none", "wait", "investigate", "retrain"]
+    reasons: list[str]
+
+
+class Slice(BaseModel):
+    """Rows that became more or fewer."""
+
+    signal: str = Field(examples=["input_tokens"])
+    rows: str = Field(
+        examples=["above 42, up to 60"], description="A category, or an interval of a number."
+    )
+    reference_share: float
+    window_share: float
+
+
+class Shape(BaseModel):
+    """What a signal looks like on both sides: shares of rows by interval or by category."""
+
+    signal: str = Field(examples=["input_tokens"])
+    edges: list[float] = Field(
+        description="Of the intervals, one more than shares; none for categories."
+    )
+    names: list[str] = Field(description="Of the categories; none for numbers.")
+    reference: list[float]
+    window: list[float]
 
 
 class DriftReport(BaseModel):
@@ -155,4 +190,13 @@ class DriftReport(BaseModel):
     verdicts: list[Verdict]
     impact: Impact | None = Field(
         description="Null where the reference does not know how often the model was right."
+    )
+    report_id: str | None = Field(description="Of a closed window; null for one that is open.")
+    recommendation: Recommendation
+    slices: list[Slice] = Field(
+        description="Of signals that drifted: which rows became more or fewer, largest changes "
+        "first."
+    )
+    shapes: list[Shape] = Field(
+        description="What reports draw: each signal on both sides, vectors aside."
     )

@@ -1,7 +1,7 @@
 """What every HTTP request passes: its id and deadline, safe headers, one log line, one count."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import cache
 
 import structlog
@@ -45,11 +45,12 @@ _DOCS_POLICY = (
     b"img-src 'self' data:; connect-src 'self'; base-uri 'none'; form-action 'none'; "
     b"frame-ancestors 'none'"
 )
+_POLICY = b"content-security-policy"
 _HSTS = (b"strict-transport-security", b"max-age=31536000; includeSubDomains")
 _SAFE = {
     (is_docs, is_https): [
         *_SAFE_HEADERS,
-        (b"content-security-policy", _DOCS_POLICY if is_docs else _API_POLICY),
+        (_POLICY, _DOCS_POLICY if is_docs else _API_POLICY),
         *([_HSTS] if is_https else []),
     ]
     for is_docs in (False, True)
@@ -94,9 +95,10 @@ class HttpEnvelope:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = message["status"]
+                given = message.get("headers", ())
                 message["headers"] = [
-                    *message.get("headers", ()),
-                    *added,
+                    *given,
+                    *_unless_stated(added, given),
                     *deprecation_headers(scope.get("route")),
                 ]
             await send(message)
@@ -145,6 +147,15 @@ def _headers(scope: Scope, request_id: str) -> list[tuple[bytes, bytes]]:
     if not trace_id:
         return [(b"x-request-id", request_id.encode()), *safe]
     return [(b"x-request-id", request_id.encode()), (b"x-trace-id", trace_id.encode()), *safe]
+
+
+def _unless_stated(
+    added: list[tuple[bytes, bytes]], given: Iterable[tuple[bytes, bytes]]
+) -> list[tuple[bytes, bytes]]:
+    """What to add: a page that states a policy of its own keeps that one alone."""
+    if any(name == _POLICY for name, _ in given):
+        return [header for header in added if header[0] != _POLICY]
+    return added
 
 
 def _observe(scope: Scope, status: int, seconds: float) -> None:

@@ -10,6 +10,20 @@ from typing import ClassVar as _ClassVar, Optional as _Optional, Union as _Union
 
 DESCRIPTOR: _descriptor.FileDescriptor
 
+class ReportFormat(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    REPORT_FORMAT_UNSPECIFIED: _ClassVar[ReportFormat]
+    REPORT_FORMAT_HTML: _ClassVar[ReportFormat]
+    REPORT_FORMAT_MARKDOWN: _ClassVar[ReportFormat]
+
+class RecommendedAction(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    RECOMMENDED_ACTION_UNSPECIFIED: _ClassVar[RecommendedAction]
+    RECOMMENDED_ACTION_NONE: _ClassVar[RecommendedAction]
+    RECOMMENDED_ACTION_WAIT: _ClassVar[RecommendedAction]
+    RECOMMENDED_ACTION_INVESTIGATE: _ClassVar[RecommendedAction]
+    RECOMMENDED_ACTION_RETRAIN: _ClassVar[RecommendedAction]
+
 class VerdictState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     VERDICT_STATE_UNSPECIFIED: _ClassVar[VerdictState]
@@ -25,6 +39,14 @@ class SignalStatus(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     SIGNAL_STATUS_UNSPECIFIED: _ClassVar[SignalStatus]
     SIGNAL_STATUS_MEASURED: _ClassVar[SignalStatus]
     SIGNAL_STATUS_NOT_ENOUGH_DATA: _ClassVar[SignalStatus]
+REPORT_FORMAT_UNSPECIFIED: ReportFormat
+REPORT_FORMAT_HTML: ReportFormat
+REPORT_FORMAT_MARKDOWN: ReportFormat
+RECOMMENDED_ACTION_UNSPECIFIED: RecommendedAction
+RECOMMENDED_ACTION_NONE: RecommendedAction
+RECOMMENDED_ACTION_WAIT: RecommendedAction
+RECOMMENDED_ACTION_INVESTIGATE: RecommendedAction
+RECOMMENDED_ACTION_RETRAIN: RecommendedAction
 VERDICT_STATE_UNSPECIFIED: VerdictState
 VERDICT_STATE_NO_DRIFT: VerdictState
 VERDICT_STATE_DRIFT: VerdictState
@@ -37,12 +59,14 @@ SIGNAL_STATUS_MEASURED: SignalStatus
 SIGNAL_STATUS_NOT_ENOUGH_DATA: SignalStatus
 
 class GetReportRequest(_message.Message):
-    __slots__ = ("model", "version")
+    __slots__ = ("model", "version", "report_id")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    REPORT_ID_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: str
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+    report_id: str
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., report_id: _Optional[str] = ...) -> None: ...
 
 class GetReportResponse(_message.Message):
     __slots__ = ("report",)
@@ -50,8 +74,36 @@ class GetReportResponse(_message.Message):
     report: Report
     def __init__(self, report: _Optional[_Union[Report, _Mapping]] = ...) -> None: ...
 
+class RenderedReport(_message.Message):
+    __slots__ = ("content", "style_sha256", "digest")
+    CONTENT_FIELD_NUMBER: _ClassVar[int]
+    STYLE_SHA256_FIELD_NUMBER: _ClassVar[int]
+    DIGEST_FIELD_NUMBER: _ClassVar[int]
+    content: bytes
+    style_sha256: str
+    digest: str
+    def __init__(self, content: _Optional[bytes] = ..., style_sha256: _Optional[str] = ..., digest: _Optional[str] = ...) -> None: ...
+
+class RenderReportRequest(_message.Message):
+    __slots__ = ("model", "version", "report_id", "format")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    REPORT_ID_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: str
+    report_id: str
+    format: ReportFormat
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., report_id: _Optional[str] = ..., format: _Optional[_Union[ReportFormat, str]] = ...) -> None: ...
+
+class RenderReportResponse(_message.Message):
+    __slots__ = ("rendered",)
+    RENDERED_FIELD_NUMBER: _ClassVar[int]
+    rendered: RenderedReport
+    def __init__(self, rendered: _Optional[_Union[RenderedReport, _Mapping]] = ...) -> None: ...
+
 class Report(_message.Message):
-    __slots__ = ("model", "model_version", "generated_at", "reference", "window", "signals", "feedback", "verdicts", "impact")
+    __slots__ = ("model", "model_version", "generated_at", "reference", "window", "signals", "feedback", "verdicts", "impact", "report_id", "recommendation", "slices", "shapes")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     GENERATED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -61,6 +113,10 @@ class Report(_message.Message):
     FEEDBACK_FIELD_NUMBER: _ClassVar[int]
     VERDICTS_FIELD_NUMBER: _ClassVar[int]
     IMPACT_FIELD_NUMBER: _ClassVar[int]
+    REPORT_ID_FIELD_NUMBER: _ClassVar[int]
+    RECOMMENDATION_FIELD_NUMBER: _ClassVar[int]
+    SLICES_FIELD_NUMBER: _ClassVar[int]
+    SHAPES_FIELD_NUMBER: _ClassVar[int]
     model: str
     model_version: str
     generated_at: _timestamp_pb2.Timestamp
@@ -70,10 +126,48 @@ class Report(_message.Message):
     feedback: FeedbackSummary
     verdicts: _containers.RepeatedCompositeFieldContainer[Verdict]
     impact: Impact
-    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., generated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reference: _Optional[_Union[Reference, _Mapping]] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., signals: _Optional[_Iterable[_Union[Signal, _Mapping]]] = ..., feedback: _Optional[_Union[FeedbackSummary, _Mapping]] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., impact: _Optional[_Union[Impact, _Mapping]] = ...) -> None: ...
+    report_id: str
+    recommendation: Recommendation
+    slices: _containers.RepeatedCompositeFieldContainer[Slice]
+    shapes: _containers.RepeatedCompositeFieldContainer[Shape]
+    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., generated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reference: _Optional[_Union[Reference, _Mapping]] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., signals: _Optional[_Iterable[_Union[Signal, _Mapping]]] = ..., feedback: _Optional[_Union[FeedbackSummary, _Mapping]] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., impact: _Optional[_Union[Impact, _Mapping]] = ..., report_id: _Optional[str] = ..., recommendation: _Optional[_Union[Recommendation, _Mapping]] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., shapes: _Optional[_Iterable[_Union[Shape, _Mapping]]] = ...) -> None: ...
+
+class Recommendation(_message.Message):
+    __slots__ = ("action", "reasons")
+    ACTION_FIELD_NUMBER: _ClassVar[int]
+    REASONS_FIELD_NUMBER: _ClassVar[int]
+    action: RecommendedAction
+    reasons: _containers.RepeatedScalarFieldContainer[str]
+    def __init__(self, action: _Optional[_Union[RecommendedAction, str]] = ..., reasons: _Optional[_Iterable[str]] = ...) -> None: ...
+
+class Slice(_message.Message):
+    __slots__ = ("signal", "rows", "reference_share", "window_share")
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_SHARE_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_SHARE_FIELD_NUMBER: _ClassVar[int]
+    signal: str
+    rows: str
+    reference_share: float
+    window_share: float
+    def __init__(self, signal: _Optional[str] = ..., rows: _Optional[str] = ..., reference_share: _Optional[float] = ..., window_share: _Optional[float] = ...) -> None: ...
+
+class Shape(_message.Message):
+    __slots__ = ("signal", "edges", "names", "reference", "window")
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    EDGES_FIELD_NUMBER: _ClassVar[int]
+    NAMES_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    signal: str
+    edges: _containers.RepeatedScalarFieldContainer[float]
+    names: _containers.RepeatedScalarFieldContainer[str]
+    reference: _containers.RepeatedScalarFieldContainer[float]
+    window: _containers.RepeatedScalarFieldContainer[float]
+    def __init__(self, signal: _Optional[str] = ..., edges: _Optional[_Iterable[float]] = ..., names: _Optional[_Iterable[str]] = ..., reference: _Optional[_Iterable[float]] = ..., window: _Optional[_Iterable[float]] = ...) -> None: ...
 
 class Verdict(_message.Message):
-    __slots__ = ("signal", "group", "state", "rows", "reference_rows", "effect", "p_value", "minimum_detectable_effect")
+    __slots__ = ("signal", "group", "state", "rows", "reference_rows", "effect", "p_value", "minimum_detectable_effect", "since", "windows")
     SIGNAL_FIELD_NUMBER: _ClassVar[int]
     GROUP_FIELD_NUMBER: _ClassVar[int]
     STATE_FIELD_NUMBER: _ClassVar[int]
@@ -82,6 +176,8 @@ class Verdict(_message.Message):
     EFFECT_FIELD_NUMBER: _ClassVar[int]
     P_VALUE_FIELD_NUMBER: _ClassVar[int]
     MINIMUM_DETECTABLE_EFFECT_FIELD_NUMBER: _ClassVar[int]
+    SINCE_FIELD_NUMBER: _ClassVar[int]
+    WINDOWS_FIELD_NUMBER: _ClassVar[int]
     signal: str
     group: str
     state: VerdictState
@@ -90,7 +186,9 @@ class Verdict(_message.Message):
     effect: Estimate
     p_value: float
     minimum_detectable_effect: float
-    def __init__(self, signal: _Optional[str] = ..., group: _Optional[str] = ..., state: _Optional[_Union[VerdictState, str]] = ..., rows: _Optional[int] = ..., reference_rows: _Optional[int] = ..., effect: _Optional[_Union[Estimate, _Mapping]] = ..., p_value: _Optional[float] = ..., minimum_detectable_effect: _Optional[float] = ...) -> None: ...
+    since: _timestamp_pb2.Timestamp
+    windows: int
+    def __init__(self, signal: _Optional[str] = ..., group: _Optional[str] = ..., state: _Optional[_Union[VerdictState, str]] = ..., rows: _Optional[int] = ..., reference_rows: _Optional[int] = ..., effect: _Optional[_Union[Estimate, _Mapping]] = ..., p_value: _Optional[float] = ..., minimum_detectable_effect: _Optional[float] = ..., since: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., windows: _Optional[int] = ...) -> None: ...
 
 class Impact(_message.Message):
     __slots__ = ("accuracy", "reference_accuracy", "expected_loss", "recalibrated")

@@ -40,6 +40,11 @@ class DriftServiceStub:
                 request_serializer=weir_dot_drift_dot_v1_dot_drift__pb2.GetReportRequest.SerializeToString,
                 response_deserializer=weir_dot_drift_dot_v1_dot_drift__pb2.GetReportResponse.FromString,
                 _registered_method=True)
+        self.RenderReport = channel.unary_unary(
+                '/weir.drift.v1.DriftService/RenderReport',
+                request_serializer=weir_dot_drift_dot_v1_dot_drift__pb2.RenderReportRequest.SerializeToString,
+                response_deserializer=weir_dot_drift_dot_v1_dot_drift__pb2.RenderReportResponse.FromString,
+                _registered_method=True)
 
 
 class DriftServiceServicer:
@@ -47,7 +52,14 @@ class DriftServiceServicer:
     """
 
     def GetReport(self, request, context):
-        """Compares the newest window of predictions with the reference.
+        """Compares the newest window of predictions, or a closed one that is kept, with the reference.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenderReport(self, request, context):
+        """The same report for people: a page or a text.
         """
         context.set_code(grpc.StatusCode.UNIMPLEMENTED)
         context.set_details('Method not implemented!')
@@ -60,6 +72,11 @@ def add_DriftServiceServicer_to_server(servicer, server):
                     servicer.GetReport,
                     request_deserializer=weir_dot_drift_dot_v1_dot_drift__pb2.GetReportRequest.FromString,
                     response_serializer=weir_dot_drift_dot_v1_dot_drift__pb2.GetReportResponse.SerializeToString,
+            ),
+            'RenderReport': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenderReport,
+                    request_deserializer=weir_dot_drift_dot_v1_dot_drift__pb2.RenderReportRequest.FromString,
+                    response_serializer=weir_dot_drift_dot_v1_dot_drift__pb2.RenderReportResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -90,6 +107,33 @@ class DriftService:
             '/weir.drift.v1.DriftService/GetReport',
             weir_dot_drift_dot_v1_dot_drift__pb2.GetReportRequest.SerializeToString,
             weir_dot_drift_dot_v1_dot_drift__pb2.GetReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenderReport(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.drift.v1.DriftService/RenderReport',
+            weir_dot_drift_dot_v1_dot_drift__pb2.RenderReportRequest.SerializeToString,
+            weir_dot_drift_dot_v1_dot_drift__pb2.RenderReportResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -34,7 +34,9 @@ class DriftServiceStub:
     @_typing.overload
     def __new__(cls, channel: _aio.Channel) -> DriftServiceAsyncStub: ...
     GetReport: _grpc.UnaryUnaryMultiCallable[_drift_pb2.GetReportRequest, _drift_pb2.GetReportResponse]
-    """Compares the newest window of predictions with the reference."""
+    """Compares the newest window of predictions, or a closed one that is kept, with the reference."""
+    RenderReport: _grpc.UnaryUnaryMultiCallable[_drift_pb2.RenderReportRequest, _drift_pb2.RenderReportResponse]
+    """The same report for people: a page or a text."""
 
 @_typing.type_check_only
 class DriftServiceAsyncStub(DriftServiceStub):
@@ -42,7 +44,9 @@ class DriftServiceAsyncStub(DriftServiceStub):
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetReport: _aio.UnaryUnaryMultiCallable[_drift_pb2.GetReportRequest, _drift_pb2.GetReportResponse]  # type: ignore[assignment]
-    """Compares the newest window of predictions with the reference."""
+    """Compares the newest window of predictions, or a closed one that is kept, with the reference."""
+    RenderReport: _aio.UnaryUnaryMultiCallable[_drift_pb2.RenderReportRequest, _drift_pb2.RenderReportResponse]  # type: ignore[assignment]
+    """The same report for people: a page or a text."""
 
 class DriftServiceServicer(metaclass=_abc_1.ABCMeta):
     """Compares what a model sees and says now with the reference that its package carries."""
@@ -53,6 +57,14 @@ class DriftServiceServicer(metaclass=_abc_1.ABCMeta):
         request: _drift_pb2.GetReportRequest,
         context: _ServicerContext,
     ) -> _typing.Union[_drift_pb2.GetReportResponse, _abc.Awaitable[_drift_pb2.GetReportResponse]]:
-        """Compares the newest window of predictions with the reference."""
+        """Compares the newest window of predictions, or a closed one that is kept, with the reference."""
+
+    @_abc_1.abstractmethod
+    def RenderReport(
+        self,
+        request: _drift_pb2.RenderReportRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_drift_pb2.RenderReportResponse, _abc.Awaitable[_drift_pb2.RenderReportResponse]]:
+        """The same report for people: a page or a text."""
 
 def add_DriftServiceServicer_to_server(servicer: DriftServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...
