@@ -14,7 +14,7 @@ from drift.state_store import STATE_KEY, StateStore
 from drift.version_state import WindowSize
 from servicekit.redis_client import open_redis
 
-REVIEWS = {"model": "reviews", "version": "1"}
+REVIEWS = {"model": "reviews", "model_version": "1"}
 PREDICTIONS = "weir:predictions:0"
 WriteReference = Callable[..., Path]
 
@@ -70,7 +70,7 @@ async def test_version_without_reference_shows_rows_alone(
     await service.publish(*world.events(60, other))
     await service.consume()
     await observer_of(service.store, service, clock).observe()
-    labels = {"model": "unreferenced", "version": "1"}
+    labels = {"model": "unreferenced", "model_version": "1"}
     assert value("weir_drift_window_rows", **labels) == 60
     assert value("weir_drift_reference_usable", **labels) == 0
 

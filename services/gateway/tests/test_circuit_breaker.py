@@ -12,6 +12,7 @@ import structlog
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_health.v1.health import aio as health
 
+from gateway.backend_metrics import BackendMetrics
 from gateway.circuit_breaker import CircuitBreaker
 from gateway.errors import BackendUnavailable
 from gateway.guarded_channel import GuardedChannel
@@ -154,7 +155,14 @@ async def server(service: Service, tmp_path: Path) -> AsyncIterator[str]:
 
 def asking(channel: grpc.aio.Channel, *, slow: float = 0.05) -> tuple[Ask, CircuitBreaker]:
     breaker = CircuitBreaker("test", pause=60.0, failures=3)
-    wrapped = GuardedChannel(channel, breaker, RetryBudget("test"), slow=slow, random=Random(7))
+    wrapped = GuardedChannel(
+        channel,
+        breaker,
+        RetryBudget("test"),
+        slow=slow,
+        metrics=BackendMetrics("test"),
+        random=Random(7),
+    )
 
     def ask(name: str, **about: Any) -> Any:
         return wrapped.unary_unary(METHOD.format(name))(b"request", **about)
@@ -189,7 +197,9 @@ async def test_service_that_says_that_it_serves_is_asked_again_at_once(server: s
         fail(breaker, 3)
         with pytest.raises(BackendUnavailable):
             await ask("GetThing")
-        wrapped = GuardedChannel(channel, breaker, RetryBudget("test"), slow=1.0)
+        wrapped = GuardedChannel(
+            channel, breaker, RetryBudget("test"), slow=1.0, metrics=BackendMetrics("test")
+        )
         check = health_pb2_grpc.HealthStub(wrapped).Check
         with pytest.raises(grpc.aio.AioRpcError):
             await check(health_pb2.HealthCheckRequest(service="nobody"))

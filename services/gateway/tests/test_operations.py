@@ -216,6 +216,55 @@ async def test_metrics_are_labelled_by_route_templates(
     assert "weir_quota_decisions_total" in answer.text
 
 
+async def test_metrics_come_with_examples_for_scrapers_that_take_them(
+    http: httpx.AsyncClient, issuer: FakeIssuer
+) -> None:
+    trace_id = "4bf92f3577b34da6a3ce929d0e0e4736"
+    answer = await http.post(
+        "/predict",
+        json={"text": "x"},
+        headers={
+            "authorization": f"Bearer {issuer.token('models:predict')}",
+            "traceparent": f"00-{trace_id}-00f067aa0ba902b7-01",
+        },
+    )
+    assert answer.status_code == 200
+    accept = {"accept": "application/openmetrics-text; version=1.0.0"}
+    answer = await http.get("/metrics", headers=accept)
+    assert answer.headers["content-type"].startswith("application/openmetrics-text")
+    (bucket,) = (line for line in answer.text.splitlines() if trace_id in line and "http_r" in line)
+    assert bucket.startswith('weir_http_request_seconds_bucket{le="')
+
+
+async def test_what_may_never_rise_is_there_as_zero(http: httpx.AsyncClient) -> None:
+    answer = await http.get("/metrics")
+    for series in (
+        "weir_audit_dropped_total 0.0",
+        'weir_gateway_refused_items_total{bound="all"}',
+        'weir_identity_stale{source="store"}',
+        'weir_quota_decisions_total{counted_in="process",outcome="allowed"}',
+        'weir_backend_refused_calls_total{backend="inference"}',
+    ):
+        assert f"\n{series}" in answer.text
+
+
+async def test_failures_of_a_route_are_there_before_the_first(
+    http: httpx.AsyncClient, predict: Call
+) -> None:
+    await predict({"text": "x"})
+    answer = await http.get("/metrics")
+    assert 'weir_http_requests_total{method="POST",route="/predict",status="500"}' in answer.text
+
+
+async def test_calls_to_services_are_counted_by_method(
+    http: httpx.AsyncClient, predict: Call
+) -> None:
+    await predict({"text": "x"})
+    answer = await http.get("/metrics")
+    counted = 'weir_backend_calls_total{backend="inference",code="OK",method="Predict'
+    assert counted in answer.text
+
+
 async def test_unknown_method_does_not_make_a_new_series(http: httpx.AsyncClient) -> None:
     await http.request("BREW", "/predict")
     assert "BREW" not in prometheus_client.generate_latest().decode()

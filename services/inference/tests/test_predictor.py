@@ -29,6 +29,7 @@ from inference.model_repository import ModelRepository
 from inference.predictor import PredictionRecorder, Predictor
 from inference.recorder import UNLOGGED, Recorder
 from inference.scheduler import Scheduler
+from servicekit import span_names
 from servicekit.event_stream import EventPublisher, EventStreamUnavailable
 from servicekit.identifiers import new_id
 from servicekit.redis_client import open_redis
@@ -130,7 +131,9 @@ async def test_item_of_a_sampled_trace_shows_there(repository: ModelRepository) 
             await subject.predict("sentiment", "", items("good", "bad", traceparent=traceparent))
         own = f"00-{call.get_span_context().trace_id:032x}-0123456789abcdef-01"
         await subject.predict("sentiment", "", items("good", traceparent=own))
-    good, bad = (span for span in exporter.get_finished_spans() if span.name == "predict item")
+    good, bad = (
+        span for span in exporter.get_finished_spans() if span.name == span_names.PREDICT_ITEM
+    )
     for span in (good, bad):
         assert format(span.context.trace_id, "032x") == TRACE[3:35]
         assert span.parent is not None

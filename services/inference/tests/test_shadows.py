@@ -67,7 +67,7 @@ async def add_shadow(served: Served) -> None:
 
 
 def dropped(reason: str) -> float:
-    return DROPPED.labels("sentiment", reason)._value.get()
+    return DROPPED.labels(reason)._value.get()
 
 
 async def test_answers_of_the_shadow_are_recorded_as_such_and_returned_to_nobody(

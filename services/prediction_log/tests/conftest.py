@@ -78,7 +78,9 @@ class LogUnderTest:
             "statement_cache_size": 100,
         }
         self.database = Database(database_url(url), **limits | options)
-        self._superuser = Database(database_url(as_role(url, "postgres")), **limits | options)
+        self._superuser = Database(
+            database_url(as_role(url, "postgres")), **limits | options | {"name": "superuser"}
+        )
 
     def recorder(
         self,

@@ -5,6 +5,7 @@ from typing import Any
 
 import asyncpg
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import exc, select, text
 
 from prediction_log.database import database_url, driver_connection
@@ -99,3 +100,28 @@ async def test_server_ends_the_transaction_of_a_process_that_froze(
         raw = await driver_connection(connection)
     # Of the transaction, not of the session, which may serve another client next.
     assert await raw.fetchval("SHOW idle_in_transaction_session_timeout") == "0"
+
+
+def pool_metric(name: str, pool: str, **labels: str) -> float | None:
+    labels["pool"] = pool
+    return REGISTRY.get_sample_value(f"weir_prediction_log_database_{name}", labels)
+
+
+async def test_pool_tells_what_is_in_use_and_who_waited(log: Any, open_log: OpenLog) -> None:
+    pooled = open_log(log.url, pool_size=2, name="watched")
+    assert pool_metric("most_connections", "watched") == 2
+    assert pool_metric("pool_timeouts_total", "watched") == 0
+    async with pooled.database.transaction():
+        assert pool_metric("connections", "watched", state="in_use") == 1
+    assert pool_metric("connections", "watched", state="in_use") == 0
+    assert pool_metric("connections", "watched", state="idle") == 1
+    assert pool_metric("wait_seconds_count", "watched") == 1
+
+
+async def test_pool_counts_who_got_no_connection_in_time(log: Any, open_log: OpenLog) -> None:
+    pooled = open_log(log.url, pool_size=1, pool_timeout=0.05, name="exhausted")
+    async with pooled.database.transaction():
+        with pytest.raises(LogStoreUnavailable):
+            async with pooled.database.transaction():
+                pytest.fail("there was a second connection")
+    assert pool_metric("pool_timeouts_total", "exhausted") == 1

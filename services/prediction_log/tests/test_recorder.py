@@ -311,7 +311,7 @@ async def test_metrics_tell_written_duplicate_and_dead(log: Any, facts: Any) -> 
     assert sample("rows_total", outcome="duplicate") == 2
     assert sample("dead_letters_total") == 2
     assert sample("batch_entries_sum") == 6
-    assert sample("newest_written_seconds") == 1_700_000_000
+    assert sample("newest_written_timestamp_seconds") == 1_700_000_000
 
 
 async def test_insert_is_a_span_in_the_trace_of_its_request(log: Any, facts: Any) -> None:

@@ -5,13 +5,13 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import replace
-from functools import cached_property
+from functools import cache, cached_property
 from typing import Any, NoReturn, TypeAlias
 
 import grpc
 import structlog
 from grpc_status import rpc_status
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 
 from servicekit import request_context
 from servicekit.access_tokens import AccessTokenVerifier
@@ -23,6 +23,7 @@ from servicekit.errors import (
     ServiceError,
     Unauthenticated,
 )
+from servicekit.exemplars import current_exemplar
 from servicekit.grpc_call_shapes import (
     Context,
     Handler,
@@ -52,11 +53,12 @@ ANYBODY = ""
 
 CALLS = Counter("weir_grpc_server_calls_total", "Finished gRPC calls.", ["method", "code"])
 SECONDS = Histogram(
-    "weir_grpc_server_seconds",
+    "weir_grpc_server_call_seconds",
     "Time that gRPC calls took, seconds.",
     ["method"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+IN_FLIGHT = Gauge("weir_grpc_server_calls_in_flight", "gRPC calls that are being answered now.")
 
 
 class CallInterceptor(grpc.aio.ServerInterceptor):
@@ -155,6 +157,7 @@ class ObservationInterceptor(CallInterceptor):
         """Ends with one log event, whatever happened."""
         started = time.perf_counter()
         code = grpc.StatusCode.OK
+        IN_FLIGHT.inc()
         try:
             yield
         except (asyncio.CancelledError, GeneratorExit):
@@ -165,8 +168,10 @@ class ObservationInterceptor(CallInterceptor):
             raise
         finally:
             elapsed = time.perf_counter() - started
-            CALLS.labels(method, code.name).inc()
-            SECONDS.labels(method).observe(elapsed)
+            IN_FLIGHT.dec()
+            count, times = _series(method, code.name)
+            count.inc()
+            times.observe(elapsed, current_exemplar())
             # Probes come every few seconds and say nothing that health does not.
             write = _log.debug if _service_of(method) in PUBLIC_SERVICES else _log.info
             write("grpc_call", method=method, code=code.name, seconds=round(elapsed, 5))
@@ -230,6 +235,12 @@ class AuthInterceptor(CallInterceptor):
         if DELEGATE_SCOPE in caller.scopes and not self._delegates.include(caller, context):
             return replace(caller, scopes=caller.scopes - {DELEGATE_SCOPE})
         return caller
+
+
+@cache
+def _series(method: str, code: str) -> tuple[Counter, Histogram]:
+    """The two children for such a call; there are as many as methods and codes."""
+    return CALLS.labels(method, code), SECONDS.labels(method)
 
 
 def _service_of(method: str) -> str:

@@ -10,6 +10,7 @@ import uvloop
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
+from servicekit.build_info import announce_build
 from servicekit.logs import configure_logs
 from servicekit.settings import TelemetrySettings
 
@@ -44,6 +45,7 @@ def run_service(
         _log.error("settings_invalid", faults=faults)
         return 1
     configure_logs(name, settings.instance, settings.log_level)
+    announce_build(name)
 
     expected_errors: tuple[type[Exception], ...] = (OSError, *expected)
 

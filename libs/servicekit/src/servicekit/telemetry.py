@@ -15,6 +15,7 @@ from opentelemetry.sdk.trace.export import (
 )
 from opentelemetry.sdk.trace.sampling import ParentBased
 from opentelemetry.trace import SpanContext
+from prometheus_client.exposition import choose_encoder
 
 from servicekit.settings import TelemetrySettings
 from servicekit.trace_sampling import NewTraceSampler
@@ -86,6 +87,16 @@ def current_trace_id() -> str:
     """The running trace's id, 32 hex digits; empty outside of one."""
     span = trace.get_current_span().get_span_context()
     return format(span.trace_id, "032x") if span.is_valid else ""
+
+
+def exposition(accept: str) -> tuple[bytes, str]:
+    """The process's metrics and their content type: OpenMetrics, with exemplars, where asked for.
+
+    Args:
+        accept: the request's header; empty when it has none.
+    """
+    encode, content_type = choose_encoder(accept)
+    return encode(prometheus_client.REGISTRY), content_type
 
 
 def serve_metrics(address: str) -> int:

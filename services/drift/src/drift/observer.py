@@ -11,16 +11,18 @@ from drift.state_store import StateStore
 from drift.version_state import Window, WindowSize
 from servicekit.event_stream import entry_order
 
-ROWS = Gauge("weir_drift_window_rows", "Predictions in the reported window.", ["model", "version"])
+ROWS = Gauge(
+    "weir_drift_window_rows", "Predictions in the reported window.", ["model", "model_version"]
+)
 DIFFERENCE = Gauge(
     "weir_drift_difference",
     "What the reported window differs by from the reference; no judgement.",
-    ["model", "version", "signal", "statistic"],
+    ["model", "model_version", "signal", "statistic"],
 )
 REFERENCE_USABLE = Gauge(
     "weir_drift_reference_usable",
     "1 if the version has a reference that can be read, else 0.",
-    ["model", "version"],
+    ["model", "model_version"],
 )
 LAG = Gauge(
     "weir_drift_lag_seconds", "Age of the oldest event that was not applied yet.", ["stream"]

@@ -13,6 +13,8 @@ from gateway.errors import ApiKeyExpired, ApiKeyInvalid, ApiKeyMalformed
 from gateway.key_usage import KeyUsage
 
 REFUSED = Counter("weir_api_keys_refused_total", "API keys that were refused.", ["reason"])
+for _reason in ("expired", "malformed", "unknown"):
+    REFUSED.labels(_reason)
 _CACHE_SIZE = 10_000
 
 

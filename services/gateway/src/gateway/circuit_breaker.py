@@ -49,6 +49,7 @@ class CircuitBreaker:
         self._open = False
         self._probe_at = 0.0
         STATE.labels(backend).set(0)
+        REFUSED.labels(backend)
 
     def admit(self) -> None:
         """Returns if a call may be made; `succeeded` or `failed` must be told how it went.

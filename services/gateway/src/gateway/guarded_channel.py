@@ -14,6 +14,7 @@ import grpc
 from grpc.aio import AioRpcError
 from grpc_health.v1.health_pb2 import HealthCheckResponse
 
+from gateway.backend_metrics import BackendMetrics
 from gateway.circuit_breaker import CircuitBreaker
 from gateway.retry_budget import RetryBudget
 from servicekit import request_context
@@ -43,12 +44,14 @@ class GuardedChannel:
         budget: RetryBudget,
         *,
         slow: float,
+        metrics: BackendMetrics,
         random: Random | None = None,
     ) -> None:
         self._channel = channel
         self._breaker = breaker
         self._budget = budget
         self._slow = slow
+        self._metrics = metrics
         self._random = random or SystemRandom()
         # What is not guarded is the channel's own.
         self.unary_stream = channel.unary_stream
@@ -71,13 +74,13 @@ class GuardedChannel:
             self._breaker.admit()
             self._budget.earn()
             try:
-                return await self._observed(call, request, about)
+                return await self._observed(call, name, request, about)
             except AioRpcError as error:
                 if not self._may_repeat(error, is_query):
                     raise
             await asyncio.sleep(self._random.uniform(_SHORTEST_WAIT, _LONGEST_WAIT))
             self._breaker.admit()
-            return await self._observed(call, request, about)
+            return await self._observed(call, name, request, about)
 
         return guarded
 
@@ -92,14 +95,19 @@ class GuardedChannel:
         return listened
 
     async def _observed(
-        self, call: Callable[..., Awaitable[Any]], request: Any, about: dict[str, Any]
+        self, call: Callable[..., Awaitable[Any]], name: str, request: Any, about: dict[str, Any]
     ) -> Any:
         began = time.monotonic()
+        code = grpc.StatusCode.CANCELLED
         try:
             answer = await call(request, **about)
+            code = grpc.StatusCode.OK
         except AioRpcError as error:
+            code = error.code()
             self._note(error, time.monotonic() - began)
             raise
+        finally:
+            self._metrics.observe(name, code, time.monotonic() - began)
         self._breaker.succeeded()
         return answer
 
@@ -137,5 +145,7 @@ def guarded(
         slow: seconds without an answer that count as a failure.
     """
     breaker = CircuitBreaker(backend, pause=pause)
-    wrapped = GuardedChannel(channel, breaker, RetryBudget(backend), slow=slow)
+    wrapped = GuardedChannel(
+        channel, breaker, RetryBudget(backend), slow=slow, metrics=BackendMetrics(backend)
+    )
     return cast("grpc.aio.Channel", wrapped)

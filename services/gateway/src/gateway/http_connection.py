@@ -21,6 +21,8 @@ REFUSED = Counter(
     "Connections closed before a request of theirs could be answered.",
     ["reason"],
 )
+for _reason in ("NO_REQUEST", "BODY_TOO_SLOW", "ANSWER_NOT_READ"):
+    REFUSED.labels(_reason)
 CONNECTIONS = Gauge("weir_http_connections", "Open HTTP connections.")
 
 

@@ -7,7 +7,7 @@ from functools import cache
 import structlog
 from opentelemetry import trace
 from opentelemetry.trace import Status, StatusCode
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Gauge, Histogram
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -17,6 +17,7 @@ from gateway.errors import AnswerBroken, TimeoutMalformed
 from gateway.problems import of_error, problem
 from gateway.request_headers import envelope_headers, seconds_from
 from servicekit import request_context
+from servicekit.exemplars import current_exemplar
 from servicekit.telemetry import current_trace_id
 
 _log = structlog.get_logger(__name__)
@@ -30,9 +31,13 @@ SECONDS = Histogram(
     ["method", "route"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10),
 )
+IN_FLIGHT = Gauge(
+    "weir_http_requests_in_flight", "HTTP requests that came whole and are not answered yet."
+)
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 # They come every few seconds: worth a line when they fail.
 _PROBES = frozenset({"/health/live", "/health/ready", "/metrics"})
+_FAILURES = ("500", "502", "503", "504")
 _SAFE_HEADERS = [
     (b"x-content-type-options", b"nosniff"),
     (b"x-frame-options", b"DENY"),
@@ -90,6 +95,7 @@ class HttpEnvelope:
         request_context.deadline.set(time.monotonic() + self._timeout)
         added = _headers(scope, request_id)
         status = 0
+        IN_FLIGHT.inc()
 
         async def send_with_headers(message: Message) -> None:
             nonlocal status
@@ -122,6 +128,7 @@ class HttpEnvelope:
             )
             await answer(scope, receive, send_with_headers)
         finally:
+            IN_FLIGHT.dec()
             _observe(scope, status, self._clock() - started)
 
     def _shorten(self, scope: Scope, stated: str) -> Response | None:
@@ -164,7 +171,7 @@ def _observe(scope: Scope, status: int, seconds: float) -> None:
     method = scope["method"] if scope["method"] in _METHODS else "(other)"
     count, times = _series(method, route, status)
     count.inc()
-    times.observe(seconds)
+    times.observe(seconds, current_exemplar())
     caller = scope.get("state", {}).get("caller")
     write = _log.debug if route in _PROBES and status < 400 else _log.info
     write(
@@ -180,5 +187,10 @@ def _observe(scope: Scope, status: int, seconds: float) -> None:
 
 @cache
 def _series(method: str, route: str, status: int) -> tuple[Counter, Histogram]:
-    """The two children for such a request; looking them up anew costs more than counting."""
+    """The two children for such a request; looking them up anew costs more than counting.
+
+    Failures are there from the route's first request on: what rises from nothing has no rate.
+    """
+    for failure in _FAILURES:
+        REQUESTS.labels(method, route, failure)
     return REQUESTS.labels(method, route, str(status)), SECONDS.labels(method, route)

@@ -23,6 +23,8 @@ STALE = Gauge(
     "1 while clients are served as they last were, because that source of them cannot be read.",
     ["source"],
 )
+for _source in ("file", "store"):
+    STALE.labels(_source)
 _INTERVAL = 0.25
 """Seconds between looks at each source: a change counts everywhere within one second."""
 

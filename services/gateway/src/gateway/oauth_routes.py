@@ -22,6 +22,8 @@ from gateway.token_endpoint import TokenEndpoint
 from gateway.token_introspection import TokenIntrospection
 
 TOKENS = Counter("weir_token_requests_total", "Answered token requests.", ["outcome"])
+for _outcome in ("issued", "invalid_client", "invalid_request", "invalid_grant", "invalid_scope"):
+    TOKENS.labels(_outcome)
 REVOKED = Counter("weir_tokens_revoked_total", "Access tokens that their clients gave up.")
 _MAX_FORM_BYTES = 16 * 1024
 _MAX_CLAIM = 128

@@ -1,11 +1,12 @@
 """Health and metrics, for those who run the gateway."""
 
-import prometheus_client
 from fastapi import APIRouter
+from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 
 from gateway.api_description import answering
 from gateway.health_checks import HealthChecks
+from servicekit.telemetry import exposition
 
 _NO_STORE = {"cache-control": "no-store"}
 _COMPONENTS = {"inference": {"status": "healthy", "latency_ms": 1.2}}
@@ -67,10 +68,8 @@ def operations_routes(health: HealthChecks) -> APIRouter:
         return JSONResponse({"status": status}, 200 if can_predict else 503, _NO_STORE)
 
     @router.get("/metrics", include_in_schema=False)
-    async def metrics() -> Response:
-        return Response(
-            prometheus_client.generate_latest(),
-            headers={"content-type": prometheus_client.CONTENT_TYPE_LATEST},
-        )
+    async def metrics(request: Request) -> Response:
+        content, content_type = exposition(request.headers.get("accept", ""))
+        return Response(content, headers={"content-type": content_type})
 
     return router

@@ -22,6 +22,8 @@ ROOM = prometheus_client.Gauge(
 REFUSALS = prometheus_client.Counter(
     "weir_gateway_refused_items_total", "Items refused because too many are under way.", ["bound"]
 )
+for _bound in ("all", "tenant", "inference"):
+    REFUSALS.labels(_bound)
 _SHRINK_INTERVAL = 0.1
 """Seconds; calls that were under way together tell of one moment."""
 _LEAST = 64

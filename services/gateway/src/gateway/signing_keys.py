@@ -35,8 +35,9 @@ and a gateway whose clock is late may sign with it a little longer."""
 
 _JSON = json.JSONEncoder(separators=(",", ":"))
 _SIGNS_SINCE = Gauge(
-    "weir_signing_key_since_seconds",
-    "When the key that signs access tokens began to, seconds since the epoch.",
+    "weir_signing_key_since_timestamp_seconds",
+    "When the key that signs access tokens began to, seconds since the epoch; 0 for a single key "
+    "from a file, which has no schedule.",
 )
 
 

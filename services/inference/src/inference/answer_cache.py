@@ -14,11 +14,13 @@ from inference.domain import Item, Rejection, Scored
 from inference.runnable import RunnableModel
 
 ANSWERS = Counter(
-    "weir_inference_cache_total",
+    "weir_inference_cache_lookups_total",
     "Items that were looked up in the answer cache: a hit was answered from it, a shared one with "
     "an equal item that was under way, a miss was run.",
     ["result"],
 )
+for _result in ("hit", "shared", "miss"):
+    ANSWERS.labels(_result)
 
 Answer = Scored | Rejection
 Work = Sequence[tuple[RunnableModel, Item]]

@@ -13,6 +13,7 @@ from opentelemetry.trace import (
 )
 
 from inference.domain import Item, Outcome, Rejection
+from servicekit import span_names
 
 _SAMPLED = re.compile(r"00-([0-9a-f]{32})-([0-9a-f]{16})-([0-9a-f][13579bdf])")
 """A traceparent whose trace is kept (W3C Trace Context, 3.2)."""
@@ -38,7 +39,7 @@ class ItemSpans:
         if trace_id == call.trace_id or not parent.is_valid:
             return
         span = self._tracer.start_span(
-            "predict item",
+            span_names.PREDICT_ITEM,
             context=trace.set_span_in_context(NonRecordingSpan(parent)),
             links=[Link(call)] if call.is_valid else [],
             start_time=started,
@@ -48,10 +49,10 @@ class ItemSpans:
         else:
             span.set_attributes(
                 {
-                    "weir.model": outcome.model,
-                    "weir.model_version": outcome.model_version,
-                    "weir.prediction_id": str(outcome.prediction_id),
-                    "weir.cached": outcome.scored.cached,
+                    span_names.MODEL: outcome.model,
+                    span_names.MODEL_VERSION: outcome.model_version,
+                    span_names.PREDICTION_ID: str(outcome.prediction_id),
+                    span_names.CACHED: outcome.scored.cached,
                 }
             )
         span.end(ended)

@@ -30,13 +30,15 @@ from servicekit.errors import ServiceError
 from servicekit.identifiers import time_of
 
 PREDICTIONS = Counter(
-    "weir_inference_predictions_total", "Recorded predictions.", ["model", "version"]
+    "weir_inference_predictions_total", "Recorded predictions.", ["model", "model_version"]
 )
 REJECTIONS = Counter("weir_inference_rejections_total", "Items that were rejected.", ["fault"])
+for _fault in Fault:
+    REJECTIONS.labels(_fault.name)
 MODEL_SECONDS = Histogram(
     "weir_inference_model_seconds",
     "Time in the model of the batch that a prediction came from, seconds.",
-    ["model", "version"],
+    ["model", "model_version"],
     buckets=(0.001, 0.002, 0.004, 0.008, 0.016, 0.032, 0.064, 0.128, 0.256, 0.512, 1.024),
 )
 UNDER_WAY = Gauge("weir_inference_items", "Items that wait, run or are being recorded.")

@@ -33,7 +33,7 @@ LOADS = Counter(
 READY = Gauge(
     "weir_inference_model_version_ready",
     "1 while a version that should be loaded is; 0 while it cannot be.",
-    ["model", "version"],
+    ["model", "model_version"],
 )
 FAULTS = Gauge(
     "weir_inference_repository_faults",

@@ -71,6 +71,11 @@ class Schedule:
         return self._backlog.jobs
 
     @property
+    def running(self) -> int:
+        """Batches that run."""
+        return len(self._running)
+
+    @property
     def unprepared(self) -> int:
         """Jobs that wait for being prepared."""
         return len(self._raw)

@@ -62,6 +62,8 @@ class Scheduler:
         self._telling = False
         self._loop: asyncio.AbstractEventLoop | None = None
         metrics.WAITING.set_function(lambda: self._schedule.waiting)
+        metrics.RUNNING.set_function(lambda: self._schedule.running)
+        metrics.THREADS.set(threads)
         self._threads = [
             threading.Thread(target=self._run_batches, name=f"model_{number}", daemon=True)
             for number in range(threads)

@@ -5,6 +5,8 @@ from prometheus_client import Counter, Gauge, Histogram
 from inference.schedule import Batch
 
 WAITING = Gauge("weir_inference_waiting_items", "Items that were taken on and do not run yet.")
+RUNNING = Gauge("weir_inference_running_batches", "Batches that the model runs now.")
+THREADS = Gauge("weir_inference_threads", "Batches that may run at the same time.")
 WAIT_SECONDS = Histogram(
     "weir_inference_wait_seconds",
     "From an item's arrival until its batch began, encoding included, seconds.",
@@ -30,6 +32,8 @@ DROPPED = Counter(
     "Items that were taken on and not run: their deadline passed, or their caller had gone.",
     ["reason"],
 )
+for _reason in ("deadline", "caller_gone"):
+    DROPPED.labels(_reason)
 
 
 def observe_batch(batch: Batch, now: float) -> None:

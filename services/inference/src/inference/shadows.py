@@ -20,14 +20,16 @@ _log = structlog.get_logger(__name__)
 SHADOWED = Counter(
     "weir_inference_shadow_predictions_total",
     "Answers of shadow versions that were recorded.",
-    ["model", "version"],
+    ["model", "model_version"],
 )
 DROPPED = Counter(
     "weir_inference_shadow_dropped_total",
     "Inputs that a shadow version did not answer: too many were waiting (busy), it refused them "
     "(refused), the answer could not be recorded (unrecorded), or it broke (failed).",
-    ["model", "reason"],
+    ["reason"],
 )
+for _reason in ("busy", "refused", "unrecorded", "failed"):
+    DROPPED.labels(_reason)
 _AT_ONCE = 16
 _Work = tuple[RunnableModel, Prediction]
 
@@ -80,7 +82,7 @@ class Shadows:
                 try:
                     self._waiting.put_nowait((shadow.model, prediction))
                 except asyncio.QueueFull:
-                    DROPPED.labels(prediction.model, "busy").inc()
+                    DROPPED.labels("busy").inc()
 
     async def work(self) -> None:
         """Answers what waits, for ever."""
@@ -106,7 +108,7 @@ class Shadows:
         shadows = []
         for (model, item), answer in zip(work, answers, strict=True):
             if isinstance(answer, Rejection):
-                DROPPED.labels(model.name, "refused").inc()
+                DROPPED.labels("refused").inc()
             else:
                 shadow = prediction_of(model, item, answer, self._new_id())
                 shadows.append(replace(shadow, shadow=True))
@@ -118,5 +120,4 @@ class Shadows:
 
 
 def _drop(waiting: Sequence[_Work], reason: str) -> None:
-    for model, _ in waiting:
-        DROPPED.labels(model.name, reason).inc()
+    DROPPED.labels(reason).inc(len(waiting))

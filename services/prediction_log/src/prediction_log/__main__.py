@@ -73,11 +73,15 @@ async def serve(settings: Settings) -> None:
     tracer_provider = configure_tracing(_NAME, settings)
     tracer = tracer_provider.get_tracer(_NAME)
     decoders = decoders_of(settings)
-    reading = _database(settings, settings.database_pool_size, settings.database_query_timeout)
-    exporting = _database(
-        settings, settings.export_calls * CONNECTIONS, settings.database_query_timeout
+    reading = _database(
+        settings, "reading", settings.database_pool_size, settings.database_query_timeout
     )
-    writing = _database(settings, len(decoders) + _CHORES, settings.database_write_timeout)
+    exporting = _database(
+        settings, "exporting", settings.export_calls * CONNECTIONS, settings.database_query_timeout
+    )
+    writing = _database(
+        settings, "writing", len(decoders) + _CHORES, settings.database_write_timeout
+    )
     signer = _signer(settings)
     checkpoints = _checkpoints(settings, writing, signer)
     audit_retention = AuditRetention(writing, signer, settings.audit_days)
@@ -191,7 +195,9 @@ def _now() -> datetime:
     return datetime.now(UTC)
 
 
-def _database(settings: Settings, connections: int, statement_timeout: float) -> Database:
+def _database(
+    settings: Settings, name: str, connections: int, statement_timeout: float
+) -> Database:
     return Database(
         database_url(settings.database_url.get_secret_value()),
         pool_size=connections,
@@ -199,6 +205,7 @@ def _database(settings: Settings, connections: int, statement_timeout: float) ->
         connect_timeout=settings.database_connect_timeout,
         statement_timeout=statement_timeout,
         statement_cache_size=settings.database_statement_cache_size,
+        name=name,
     )
 
 

@@ -22,6 +22,8 @@ RECORDS = Counter(
     "Records that came by Append: accepted, or rejected for breaking a rule.",
     ["outcome"],
 )
+for _outcome in ("accepted", "rejected"):
+    RECORDS.labels(_outcome)
 _SLICE_RECORDS = 500
 _SLICE_BYTES = 1024 * 1024
 """Of one round trip to the event stream. The caller's next message waits until it is done."""

@@ -1,6 +1,7 @@
 """Connections to PostgreSQL that give up in time, and its failures in the log's own words."""
 
 import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -12,6 +13,7 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
 from prediction_log.errors import LogStoreUnavailable, QueryTooSlow, RejectedData
+from prediction_log.pool_metrics import PoolMetrics
 
 _MARGIN = 1.0
 """Seconds beyond the statement timeout after which the server counts as away."""
@@ -54,6 +56,7 @@ class Database:
         statement_timeout: longest that a statement may run, seconds. A transaction as a whole gets
             a second more, and ends within another two if the server is frozen.
         statement_cache_size: 0 behind a PgBouncer that pools transactions.
+        name: what metrics call the pool.
     """
 
     def __init__(
@@ -65,6 +68,7 @@ class Database:
         connect_timeout: float,
         statement_timeout: float,
         statement_cache_size: int,
+        name: str = "command",
     ) -> None:
         self._limit = statement_timeout + _MARGIN
         self._timeouts = {
@@ -85,6 +89,7 @@ class Database:
                 **({} if statement_cache_size else {"prepared_statement_name_func": unique_name}),
             },
         )
+        self._metrics = PoolMetrics(name, self._engine.sync_engine.pool)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection]:
@@ -95,8 +100,10 @@ class Database:
             QueryTooSlow: the server ended a statement that ran for too long.
             RejectedData: the server refuses the values themselves.
         """
+        began = time.perf_counter()
         try:
             async with asyncio.timeout(self._limit), self._engine.connect() as connection:
+                self._metrics.wait_seconds.observe(time.perf_counter() - began)
                 raw = await driver_connection(connection)
                 try:
                     await connection.execute(_TIMEOUTS, self._timeouts)
@@ -107,6 +114,8 @@ class Database:
                     raw.terminate()
                     raise
         except Exception as error:
+            if isinstance(error, exc.TimeoutError):
+                self._metrics.timeouts.inc()
             translated = _translate(error)
             if translated is None:
                 raise

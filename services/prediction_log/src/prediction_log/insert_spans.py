@@ -7,6 +7,7 @@ from opentelemetry.trace import SpanKind, Tracer
 from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapPropagator
 
 from servicekit.event_stream import Event
+from servicekit.span_names import INSERT_EVENT
 
 _PROPAGATOR = TraceContextTextMapPropagator()
 _SAMPLED_ENDS = frozenset("13579bdf")
@@ -30,7 +31,7 @@ class InsertSpans:
             if not trace.get_current_span(parent).get_span_context().trace_flags.sampled:
                 continue
             self._tracer.start_span(
-                "prediction_log.insert",
+                INSERT_EVENT,
                 context=parent,
                 kind=SpanKind.CONSUMER,
                 start_time=began_ns,

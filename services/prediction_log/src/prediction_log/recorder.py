@@ -40,7 +40,7 @@ SECONDS = Histogram(
     buckets=(0.002, 0.005, 0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1, 2, 5, 10),
 )
 NEWEST = Gauge(
-    "weir_prediction_log_newest_written_seconds",
+    "weir_prediction_log_newest_written_timestamp_seconds",
     "When the newest event that was written had been published, seconds since the epoch.",
     ["stream"],
 )
@@ -85,6 +85,9 @@ class Recorder:
         self._spans = spans
         self._private_parts = private_parts or PrivateParts(None)
         self._clock_ns = clock_ns
+        DEAD.labels(stream)
+        for outcome in ("written", "duplicate"):
+            ROWS.labels(stream, outcome)
 
     async def record(self, events: Sequence[Event]) -> None:
         """Returns once every event is a committed row or a committed dead letter.

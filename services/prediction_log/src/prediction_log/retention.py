@@ -29,7 +29,7 @@ WAITING = Gauge(
     "Months, and leaves of months, whose time was over at the last look and that are still there.",
 )
 FINISHED = Gauge(
-    "weir_prediction_log_retention_finished_seconds",
+    "weir_prediction_log_retention_finished_timestamp_seconds",
     "When all that had to go was gone for the last time, seconds since the epoch.",
 )
 _FIRST = UUID(int=0)
