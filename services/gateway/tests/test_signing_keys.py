@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from gateway.__main__ import main
 from gateway.key_directory import MANIFEST, KeyDirectoryWatch, load_keys
-from gateway.key_rotation import LeadTooShort, replace_compromised, rotate
+from gateway.key_rotation import LeadTooShort, replace_compromised, rotate, take_over
 from gateway.signing_keys import RETIRES_FOR, KeyRing, SigningKey, SigningKeyInvalid
 
 NOON = datetime(2026, 11, 21, 12, tzinfo=UTC)
@@ -124,6 +124,30 @@ def test_manifest_that_hurries_a_key_is_refused(directory: Path) -> None:
     (directory / MANIFEST).write_text(json.dumps(content))
     with pytest.raises(SigningKeyInvalid, match="less than 300 s"):
         load_keys(directory)
+
+
+def test_empty_directory_takes_over_the_keys_of_another_and_their_times(
+    directory: Path, tmp_path: Path
+) -> None:
+    moved = tmp_path / "moved"
+    rotate(directory, now=NOON)
+    states = rotate(directory, now=NOON)
+    take_over(moved, directory)
+    assert rotate(moved, now=NOON) == states
+    assert [file.stat().st_mode & 0o777 for file in moved.iterdir()] == [0o600] * 3
+
+
+def test_command_takes_over_nothing_where_keys_are_or_none_are(
+    directory: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "empty").mkdir()
+    source = tmp_path / "source"
+    rotate(source)
+    command = ["rotate-signing-key", "--directory", str(directory), "--if-older-than", "1d"]
+    assert main([*command, "--take-over", str(tmp_path / "empty")]) == 0
+    own = json.loads(capsys.readouterr().out)["keys"]
+    assert main([*command, "--take-over", str(source)]) == 0
+    assert json.loads(capsys.readouterr().out)["keys"] == own
 
 
 def test_compromised_key_is_gone_at_once(directory: Path) -> None:

@@ -59,6 +59,22 @@ def rotate(
         return _states(directory, moment)
 
 
+def take_over(directory: Path, source: Path) -> None:
+    """Gives a directory without keys those of another: what they signed stays good.
+
+    Raises:
+        SigningKeyInvalid: what is in either cannot be used; nothing was changed.
+        OSError: the directory cannot be written.
+    """
+    with _locked(directory):
+        if read_manifest(directory) is not None or (manifest := read_manifest(source)) is None:
+            return
+        contents = {entry.file: (source / entry.file).read_bytes() for entry in manifest.keys}
+        for name, content in contents.items():
+            _write(directory / name, content)
+        _write(directory / MANIFEST, manifest.model_dump_json(indent=2).encode())
+
+
 def replace_compromised(directory: Path, *, now: datetime | None = None) -> dict[str, KeyState]:
     """Makes a key that signs at once and drops all others: what they signed is good no more.
 

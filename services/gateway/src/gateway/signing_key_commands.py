@@ -6,7 +6,13 @@ from datetime import timedelta
 from pathlib import Path
 
 from gateway.client_commands import complain, tell
-from gateway.key_rotation import DEFAULT_LEAD, LeadTooShort, replace_compromised, rotate
+from gateway.key_rotation import (
+    DEFAULT_LEAD,
+    LeadTooShort,
+    replace_compromised,
+    rotate,
+    take_over,
+)
 from gateway.signing_keys import SigningKeyInvalid
 
 ROTATE = "rotate-signing-key"
@@ -58,12 +64,20 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         help="after how long the new key signs (10m); at least 5m, for which verifiers may keep "
         "the published keys, and as long as the directory takes to reach every gateway",
     )
+    add(
+        "--take-over",
+        type=Path,
+        metavar="DIR",
+        help="begin an empty directory with the keys of this one, so that no token becomes invalid",
+    )
     add("--compromised", action="store_true", help="drop all keys at once for a new one")
 
 
 def run(options: argparse.Namespace) -> int:
     """Does what the options say and tells each key's state; returns the exit status."""
     try:
+        if options.take_over is not None:
+            take_over(options.directory, options.take_over)
         states = (
             replace_compromised(options.directory)
             if options.compromised
