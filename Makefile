@@ -9,7 +9,7 @@ STUBS = libs/contracts/src
 BENCH = single_predictions intake log_queries
 
 .DEFAULT_GOAL := help
-.PHONY: bench bench-peers chaos fuzz fuzz-api help python trace run replay status test test-migrations test-postgres lint fmt protos lock clean verify-deploy
+.PHONY: bench bench-peers chaos fuzz fuzz-api help python trace run replay status test test-migrations test-postgres lint fmt protos lock clean verify-deploy dashboards
 
 help: ## List the targets
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
@@ -52,6 +52,11 @@ test-postgres: python ## Run the log's tests with another PostgreSQL: PROGRAMS=/
 
 lint: python ## Check style, types, imports between modules, contracts and generated code
 	@PYTHON=$(PYTHON) tests/lint
+
+dashboards: python ## Render dashboards and METRICS.md, and copy alerts and dashboards into the chart
+	@$(ENVIRONMENTS) sync dev
+	@PYTHONPATH=deploy/observability .venv/bin/python -m dashboards_source
+	@.venv/bin/python deploy/observability/metrics_page.py
 
 verify-deploy: python ## Check chart, manifests, images' recipes, alerts and workflows, with no cluster: CHECKS=words
 	@$(PYTHON) tests/deploy/verify $(CHECKS)
