@@ -13,7 +13,8 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from grpc.aio import AioRpcError
 from redis.asyncio import Redis
 
-from inference.sealing import SealingKeyInvalid, load_sealing_key
+from inference.domain import SealingKeyInvalid
+from inference.sealing import load_sealing_key
 from servicekit.errors import PermissionDenied, ServiceError, Unavailable
 from servicekit.grpc_errors import from_rpc_error
 from testkit.issuer import FakeIssuer

@@ -264,6 +264,10 @@ class KeepingInvalid(InvalidInput):
     reason = "KEEPING_INVALID"
 
 
+class SealingKeyInvalid(Exception):
+    """The public key to seal inputs with cannot be used; the message names the file."""
+
+
 class SealingKeyMissing(Unavailable):
     """The record of the prediction needs a key that this replica was started without."""
 

@@ -48,7 +48,6 @@ class RepositoryWatch:
 
     Args:
         loader: runs what takes long; one thread, so that one version loads at a time.
-        settled: called after each look.
         warm_up: called with each model that was loaded, before it answers; on the loader's thread.
     """
 
@@ -57,19 +56,23 @@ class RepositoryWatch:
         root: Path,
         repository: ModelRepository,
         loader: Executor,
-        settled: Callable[[], Awaitable[None]] | None = None,
         warm_up: Callable[[RunnableModel], None] | None = None,
     ) -> None:
         self._root = root
         self._repository = repository
         self._loader = loader
-        self._settled = settled
+        self._settled: Callable[[], Awaitable[None]] | None = None
         self._warm_up = warm_up
         self._models: dict[str, WatchedModel] = {}
         self._fault = ""
         self._told: dict[str, str] = {}
         self._shown: set[tuple[str, str]] = set()
         self._looking = asyncio.Lock()
+
+    async def tell(self, settled: Callable[[], Awaitable[None]]) -> None:
+        """Calls `settled` now, and after each look from here on."""
+        self._settled = settled
+        await settled()
 
     async def look(self) -> None:
         """Takes over what changed. Whatever is wrong is told, and what was good serves on."""

@@ -10,15 +10,11 @@ from cryptography.hazmat.primitives import hpke
 from cryptography.hazmat.primitives.asymmetric.x25519 import X25519PublicKey
 from cryptography.hazmat.primitives.serialization import load_pem_public_key
 
-from inference.domain import Prediction
+from inference.domain import Prediction, SealingKeyInvalid
 from weir.events.v1 import events_pb2
 
 _SUITE = hpke.Suite(hpke.KEM.X25519, hpke.KDF.HKDF_SHA256, hpke.AEAD.AES_256_GCM)
 _INFO = "weir.events.v1.PrivateInput "
-
-
-class SealingKeyInvalid(Exception):
-    """The public key cannot be used; the message names the file."""
 
 
 class InputSealer:
