@@ -3,6 +3,7 @@ from __future__ import annotations
 import io
 import itertools
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -187,6 +188,55 @@ def test_the_steps_one_by_one_make_the_package_that_a_build_makes(
     assert second == {**first, "version": "1", "production_accuracy": first["accuracy"]}
     assert "then in production" in (again / "MODEL_CARD.md").read_text()
     self_test(again)
+
+
+def test_a_recipe_makes_the_package_that_its_files_make(
+    weir: Weir, package: Path, train_file: Path, dev_file: Path, base: Path, tmp_path: Path
+) -> None:
+    files = {"train": train_file, "dev": dev_file}
+    source = {kind: os.path.relpath(file, tmp_path) for kind, file in files.items()}
+    recipe = tmp_path / "toy.yaml"
+    recipe.write_text(
+        yaml.safe_dump(
+            {
+                "name": "other",
+                "labels": ["negative", "positive"],
+                "data": {"drop_leaked": True, "sources": [{"name": "rows", **source}]},
+                "model": {"base": str(base), "max_tokens": 48},
+                "training": {"epochs": 6, "learning_rate": 0.003},
+            }
+        )
+    )
+
+    result = weir(
+        *("build", recipe, "--data", tmp_path, "--name", "toy", "--version", "1"),
+        *("--repository", tmp_path / "models", "--work", tmp_path / "work"),
+    )
+
+    assert result.exception is None, result.output
+    for file in ("model.onnx", "tokenizer.json", "golden.jsonl"):
+        made = tmp_path / "models" / "toy" / "1" / file
+        assert made.read_bytes() == (package / file).read_bytes(), file
+
+
+@pytest.mark.parametrize(
+    ("given", "complaint"),
+    [
+        ((), "no data: give a recipe, or --train and --dev"),
+        (("--train", "rows.jsonl"), "no data: give a recipe, or --train and --dev"),
+        (("a.yaml", "--dev", "rows.jsonl"), "not both"),
+        (("nowhere.yaml",), "nowhere.yaml: cannot be read"),
+    ],
+)
+def test_a_build_says_what_it_is_to_be_made_of(
+    weir: Weir, tmp_path: Path, given: tuple[str, ...], complaint: str
+) -> None:
+    result = weir(
+        *("build", *given, "--name", "toy", "--version", "1", "--repository", tmp_path / "models")
+    )
+
+    assert isinstance(result.exception, InputError)
+    assert complaint in str(result.exception)
 
 
 def test_an_unfinished_run_is_refused(tmp_path: Path) -> None:

@@ -89,3 +89,10 @@ def test_a_recipe_that_is_wrong_is_refused_by_key(
 def test_a_recipe_that_is_not_there_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="cannot be read"):
         read_settings(tmp_path / "nowhere.yaml")
+
+
+def test_the_shipped_model_was_made_by_the_shipped_recipe() -> None:
+    package = Path(__file__).parents[3] / "deploy" / "models" / "sentiment" / "2"
+    manifest = yaml.safe_load((package / "model.yaml").read_text())
+
+    assert digest(make_recipe(read_settings(OWN), "own")) == manifest["training"]["recipe_sha256"]
