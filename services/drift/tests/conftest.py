@@ -1,7 +1,7 @@
 """What the tests make: predictions, references, events."""
 
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import pytest_asyncio
 from redis.asyncio import Redis
 
 from drift.columns import prediction_columns
@@ -23,7 +24,11 @@ from drift.state_store import StateStore
 from drift.verdict import SmallestEffects
 from drift.version_state import WindowSize
 from servicekit.event_stream import Event, EventConsumer, EventPublisher
+from testkit.issuer import FakeIssuer
+from weir.drift.v1 import drift_pb2_grpc
 from weir.events.v1 import events_pb2
+
+from .serving import serving
 
 START = datetime(2026, 11, 2, 9, 0, tzinfo=UTC)
 REVIEWS = ModelVersion("reviews", "1")
@@ -194,3 +199,10 @@ class Service:
 @pytest.fixture
 def service(redis: Redis, repository: Path) -> Service:
     return Service(redis, repository)
+
+
+@pytest_asyncio.fixture
+async def stub(service: Service, tmp_path: Path, issuer: FakeIssuer) -> AsyncIterator[Any]:
+    """Calls the whole contract, with a token that may read."""
+    async with serving(service, tmp_path, issuer) as channel, channel() as opened:
+        yield drift_pb2_grpc.DriftServiceStub(opened)

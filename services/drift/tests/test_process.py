@@ -91,7 +91,7 @@ class Process:
             stub: Any = drift_pb2_grpc.DriftServiceStub(channel)
             answer = await stub.GetReport(
                 pb.GetReportRequest(model="reviews"),
-                timeout=5,
+                timeout=30,
                 metadata=[("authorization", f"Bearer {self._token}")],
             )
         report: pb.Report = answer.report

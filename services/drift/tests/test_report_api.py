@@ -1,21 +1,15 @@
 """Reports over gRPC, as the gateway asks for them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from datetime import UTC, datetime
+from datetime import UTC
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 from grpc.aio import AioRpcError
-from opentelemetry.sdk.trace import TracerProvider
 
 from drift.domain import ModelVersion
-from drift.grpc_api import SCOPES, SERVICE, DriftServicer
-from drift.report_document import ReportComposer
-from drift.reporter import Reporter
-from drift.version_state import WindowSize
-from servicekit.access_tokens import AccessTokenVerifier
 from servicekit.errors import (
     InvalidInput,
     NotFound,
@@ -24,18 +18,16 @@ from servicekit.errors import (
     Unauthenticated,
     Unavailable,
 )
-from servicekit.grpc_client import open_channel
 from servicekit.grpc_errors import from_rpc_error
-from servicekit.grpc_server import GrpcServer
-from servicekit.settings import GrpcServerSettings
-from testkit.issuer import AUDIENCE, ISSUER, FakeIssuer
+from testkit.issuer import FakeIssuer
 from weir.drift.v1 import drift_pb2 as pb
 from weir.drift.v1 import drift_pb2_grpc
 from weir.events.v1 import events_pb2
 
+from .serving import NOW, serving
+
 REVIEWS = ModelVersion("reviews", "1")
 NEXT = ModelVersion("reviews", "2")
-NOW = datetime(2026, 11, 2, 12, 0, tzinfo=UTC)
 Ask = Callable[..., Awaitable[pb.Report]]
 WriteReference = Callable[..., Path]
 
@@ -43,43 +35,19 @@ WriteReference = Callable[..., Path]
 @pytest_asyncio.fixture
 async def ask(service: Any, tmp_path: Path, issuer: FakeIssuer) -> AsyncIterator[Ask]:
     """Asks for a report; the error comes as the service raised it."""
-    address = f"unix:{tmp_path}/grpc.sock"
-    tracer_provider = TracerProvider(shutdown_on_exit=False)
-    server = GrpcServer(
-        GrpcServerSettings(grpc_address=address, shutdown_grace=0.1),
-        verifier=AccessTokenVerifier(issuer, issuer=ISSUER, audience=AUDIENCE),
-        scopes=SCOPES,
-        tracer_provider=tracer_provider,
-    )
-    reporter = Reporter(
-        service.store,
-        service.references,
-        ReportComposer(service.decisions, minimum_rows=30),
-        minimum_rows=30,
-        window_size=WindowSize(100),
-        clock=lambda: NOW,
-    )
-    drift_pb2_grpc.add_DriftServiceServicer_to_server(DriftServicer(reporter), server.grpc)
-    server.expose(SERVICE)
+    async with serving(service, tmp_path, issuer) as channel:
 
-    async def call(
-        model: str = "reviews", version: str = "", token: str | None = None
-    ) -> pb.Report:
-        async def source() -> str:
-            return issuer.token("drift:read") if token is None else token
+        async def call(
+            model: str = "reviews", version: str = "", token: str | None = None
+        ) -> pb.Report:
+            async with channel(token) as opened:
+                stub: Any = drift_pb2_grpc.DriftServiceStub(opened)
+                try:
+                    answer = await stub.GetReport(pb.GetReportRequest(model=model, version=version))
+                except AioRpcError as error:
+                    raise from_rpc_error(error, "drift") from error
+                return answer.report
 
-        channel = open_channel(
-            address, token=source, default_timeout=60.0, tracer_provider=tracer_provider
-        )
-        async with channel:
-            stub: Any = drift_pb2_grpc.DriftServiceStub(channel)
-            try:
-                answer = await stub.GetReport(pb.GetReportRequest(model=model, version=version))
-            except AioRpcError as error:
-                raise from_rpc_error(error, "drift") from error
-            return answer.report
-
-    async with server:
         yield call
 
 

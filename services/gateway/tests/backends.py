@@ -242,6 +242,8 @@ class FakeDrift(drift_pb2_grpc.DriftServiceServicer):
             style_sha256="47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=",
             digest="0011223344556677",
         )
+        self.reports = drift_pb2.ListReportsResponse(model="sentiment", model_version="1")
+        self.plan = drift_pb2.GetPowerResponse(model="sentiment", model_version="1")
 
     async def GetReport(self, request: Any, context: Any) -> Any:
         await self.calls.note(request)
@@ -250,6 +252,22 @@ class FakeDrift(drift_pb2_grpc.DriftServiceServicer):
     async def RenderReport(self, request: Any, context: Any) -> Any:
         await self.calls.note(request)
         return drift_pb2.RenderReportResponse(rendered=self.rendered)
+
+    async def ListReports(self, request: Any, context: Any) -> Any:
+        await self.calls.note(request)
+        return self.reports
+
+    async def CompareRanges(self, request: Any, context: Any) -> Any:
+        await self.calls.note(request)
+        return drift_pb2.CompareRangesResponse(report=self.report)
+
+    async def RenderComparison(self, request: Any, context: Any) -> Any:
+        await self.calls.note(request)
+        return drift_pb2.RenderComparisonResponse(rendered=self.rendered)
+
+    async def GetPower(self, request: Any, context: Any) -> Any:
+        await self.calls.note(request)
+        return self.plan
 
 
 @dataclass
@@ -325,7 +343,17 @@ async def running_backends(directory: Path, issuer: FakeIssuer) -> AsyncIterator
         (
             "drift",
             "weir.drift.v1.DriftService",
-            dict.fromkeys(("GetReport", "RenderReport"), "drift:read"),
+            dict.fromkeys(
+                (
+                    "GetReport",
+                    "RenderReport",
+                    "ListReports",
+                    "CompareRanges",
+                    "RenderComparison",
+                    "GetPower",
+                ),
+                "drift:read",
+            ),
             drift_pb2_grpc.add_DriftServiceServicer_to_server,
             backends.drift,
         ),

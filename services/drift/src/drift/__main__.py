@@ -13,13 +13,17 @@ from redis.asyncio import Redis
 from drift.availability import Availability
 from drift.decisions import Decisions
 from drift.grpc_api import SCOPES, SERVICE, DriftServicer
+from drift.history_store import HistoryStore
 from drift.measurement import Measurer
+from drift.model_versions import ModelVersions
 from drift.monitor import BATCH_SIZE, CONSUMER, GROUP, Monitor
 from drift.observer import Observer
+from drift.range_comparison import RangeComparer
 from drift.reference_repository import ReferenceRepository
 from drift.report_document import ReportComposer
 from drift.reporter import Reporter
 from drift.settings import Settings
+from drift.signal_power import Planner
 from drift.state_store import StateStore
 from drift.verdict import SmallestEffects
 from drift.version_state import WindowSize
@@ -66,16 +70,16 @@ async def serve(settings: Settings) -> None:
         store = StateStore(redis)
         references = ReferenceRepository(settings.model_repository)
         minimum_rows = settings.drift_minimum_rows
-        decisions = Decisions(
-            minimum_rows=minimum_rows,
-            q=settings.drift_false_discovery_rate,
-            smallest=SmallestEffects(
-                number=settings.drift_smallest_number,
-                ratio=settings.drift_smallest_ratio,
-                category=settings.drift_smallest_category,
-                vector=settings.drift_smallest_vector,
-            ),
+        history = HistoryStore(redis)
+        versions = ModelVersions(store, references)
+        smallest = SmallestEffects(
+            number=settings.drift_smallest_number,
+            ratio=settings.drift_smallest_ratio,
+            category=settings.drift_smallest_category,
+            vector=settings.drift_smallest_vector,
         )
+        q = settings.drift_false_discovery_rate
+        decisions = Decisions(minimum_rows=minimum_rows, q=q, smallest=smallest)
         window_size = WindowSize(
             settings.drift_window_rows, timedelta(seconds=settings.drift_window_seconds)
         )
@@ -86,14 +90,34 @@ async def serve(settings: Settings) -> None:
             measurements_stream=settings.measurements_stream,
             window_size=window_size,
             kept_versions=settings.drift_kept_versions,
+            kept_windows=settings.drift_kept_windows,
         )
         reporter = Reporter(
             store,
-            references,
+            history,
+            versions,
             ReportComposer(decisions, minimum_rows=minimum_rows),
             minimum_rows=minimum_rows,
             window_size=window_size,
             clock=_now,
+        )
+        comparer = RangeComparer(
+            store,
+            history,
+            versions,
+            # Their references are used once: they must not push out those of models.
+            ReportComposer(
+                Decisions(minimum_rows=minimum_rows, q=q, smallest=smallest),
+                minimum_rows=minimum_rows,
+            ),
+            minimum_rows=minimum_rows,
+            clock=_now,
+        )
+        servicer = DriftServicer(
+            reporter,
+            comparer,
+            versions,
+            Planner(minimum_rows=minimum_rows, q=q, smallest=smallest),
         )
         streams = (*settings.predictions_streams, settings.feedback_stream)
         observer = Observer(
@@ -118,7 +142,7 @@ async def serve(settings: Settings) -> None:
             tracer_provider=tracer_provider,
             held=True,
         )
-        drift_pb2_grpc.add_DriftServiceServicer_to_server(DriftServicer(reporter), server.grpc)
+        drift_pb2_grpc.add_DriftServiceServicer_to_server(servicer, server.grpc)
         server.expose(SERVICE)
         follower = RevocationFollower(
             reading_redis,

@@ -1,5 +1,7 @@
 """From the domain to the drift contract."""
 
+from datetime import UTC
+
 from drift.domain import (
     CategoryComparison,
     Estimate,
@@ -12,10 +14,13 @@ from drift.domain import (
     WindowSpan,
 )
 from drift.impact import Impact
+from drift.range_comparison import RangeInvalid, TimeRange
 from drift.recommendation import Action
 from drift.rendering import Format, FormatUnknown, Rendered
 from drift.report import Onset, Report
+from drift.signal_power import SignalPower
 from drift.verdict import State, Verdict
+from drift.window_history import WindowSummary
 from weir.drift.v1 import drift_pb2 as pb
 
 _STATES = {
@@ -211,6 +216,44 @@ def to_format(wanted: pb.ReportFormat) -> Format:
     if wanted not in _FORMATS:
         raise FormatUnknown("The request names no format of a report.")
     return _FORMATS[wanted]
+
+
+def to_range(message: pb.TimeRange) -> TimeRange:
+    """A range of time; what is absent reads as the epoch, which makes it none.
+
+    Raises:
+        RangeInvalid: its times are none.
+    """
+    try:
+        return TimeRange(*(getattr(message, end).ToDatetime(UTC) for end in ("from", "to")))
+    except (ValueError, OverflowError):
+        raise RangeInvalid("A time of the ranges is none.") from None
+
+
+def from_summary(summary: WindowSummary) -> pb.ReportSummary:
+    """A window that is kept."""
+    answer = pb.ReportSummary(
+        report_id=summary.window_id,
+        rows=summary.rows,
+        drifted=summary.drifted,
+        judged=summary.judged,
+    )
+    answer.first_predicted_at.FromDatetime(summary.first_predicted_at)
+    answer.last_predicted_at.FromDatetime(summary.last_predicted_at)
+    return answer
+
+
+def from_power(planned: SignalPower) -> pb.SignalPower:
+    """What windows would show of a signal."""
+    return pb.SignalPower(
+        signal=planned.signal.name,
+        group=planned.signal.group,
+        kind=planned.signal.kind,
+        power=planned.power,
+        minimum_detectable_effect=planned.detectable,
+        rows_for_80=planned.rows_for_80,
+        rows_for_95=planned.rows_for_95,
+    )
 
 
 def from_rendered(rendered: Rendered) -> pb.RenderedReport:

@@ -39,6 +39,10 @@ class Measurement:
     rows: int
     metrics: Sequence[Metric]
 
+    def drifted(self) -> frozenset[str]:
+        """The signals that had, by name."""
+        return frozenset(m.signal for m in self.metrics if m.statistic == "drift" and m.value)
+
 
 def measurement_id(about: ModelVersion, predicted_at: datetime, last_entry: str) -> UUID:
     """A UUIDv7 (RFC 9562) that is the same whenever the same window is closed again.

@@ -20,9 +20,10 @@ import structlog
 
 from drift.domain import FeedbackFacts, ModelVersion, PredictionFacts
 from drift.event_converters import EventInvalid, from_measurement, to_feedback, to_prediction
-from drift.measurement import Measurement, Measurer
+from drift.measurement import Measurement, Measurer, measurement_id
 from drift.state_store import NEVER, StateStore, Versions, newest_first
-from drift.version_state import VersionState, WindowSize
+from drift.version_state import VersionState, Window, WindowSize
+from drift.window_history import KeptWindow, kept_window
 from servicekit.event_stream import Event, EventPublisher, entry_order
 
 _log = structlog.get_logger(__name__)
@@ -62,6 +63,7 @@ class _Batch:
     closed: int = 0
     repeated: int = 0
     measurements: list[Measurement] = field(default_factory=list)
+    kept: dict[ModelVersion, list[KeptWindow]] = field(default_factory=dict)
 
 
 class Monitor:
@@ -70,6 +72,7 @@ class Monitor:
     Args:
         window_size: of a window that begins now.
         kept_versions: model versions of which state is kept.
+        kept_windows: closed windows of each that are kept.
     """
 
     def __init__(
@@ -81,6 +84,7 @@ class Monitor:
         measurements_stream: str,
         window_size: WindowSize,
         kept_versions: int,
+        kept_windows: int = 24,
     ) -> None:
         self._store = store
         self._publisher = publisher
@@ -88,6 +92,7 @@ class Monitor:
         self._measurements_stream = measurements_stream
         self._window_size = window_size
         self._kept_versions = kept_versions
+        self._kept_windows = kept_windows
         self._one_at_a_time = asyncio.Lock()
 
     async def take_predictions(self, stream: str, events: Sequence[Event]) -> None:
@@ -123,6 +128,9 @@ class Monitor:
                 batch.states[about] = await transaction.load(about)
                 fold(batch, batch.states[about], of_version)
             forgotten = self._forget_oldest(batch)
+            for about, closed in batch.kept.items():
+                if about in batch.states:
+                    await transaction.keep(about, closed, self._kept_windows)
             if batch.measurements:
                 measured = [from_measurement(measurement) for measurement in batch.measurements]
                 await self._publisher.publish(self._measurements_stream, measured)
@@ -146,8 +154,26 @@ class Monitor:
                 continue
             batch.closed += 1
             measurement = self._measurer.measure(about, state.closed, entry_id)
+            self._keep(batch, about, state.closed, entry_id, measurement)
             if measurement is not None:
                 batch.measurements.append(measurement)
+
+    def _keep(
+        self,
+        batch: _Batch,
+        about: ModelVersion,
+        window: Window,
+        entry_id: str,
+        measurement: Measurement | None,
+    ) -> None:
+        if window.last_predicted_at is None:
+            return
+        window_id = str(measurement_id(about, window.last_predicted_at, entry_id))
+        kept = kept_window(window, window_id, measurement.drifted() if measurement else None)
+        if kept is not None:
+            # Those beyond the limit would be written to be taken away.
+            of_version = [*batch.kept.get(about, ()), kept]
+            batch.kept[about] = of_version[-self._kept_windows :] if self._kept_windows else []
 
     def _fold_feedback(
         self, batch: _Batch, state: VersionState, facts: Facts[FeedbackFacts]

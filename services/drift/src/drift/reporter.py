@@ -1,23 +1,25 @@
-"""Answers what a model version sees and says now, beside its reference."""
+"""Answers what a model version sees and says now, or said in a window that is kept."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
 
-from drift.domain import (
-    ModelUnknown,
-    ModelVersion,
-    NameInvalid,
-    ReferenceMissing,
-    is_name,
-)
-from drift.reference_repository import ReferenceRepository
+from drift.domain import FeedbackSummary, ModelVersion
+from drift.history_store import HistoryStore
+from drift.model_versions import ModelVersions
 from drift.report import Report
 from drift.report_document import ReportComposer
-from drift.state_store import NEVER, StateStore, Versions, newest_first
-from drift.version_state import WindowSize
-from servicekit.errors import FieldViolation
+from drift.state_store import StateStore
+from drift.version_state import Window, WindowSize
+from drift.window_history import WindowSummary, lasting
+from servicekit.errors import NotFound
+
+
+class ReportUnknown(NotFound):
+    """No window of that name is kept, or no longer."""
+
+    reason = "REPORT_UNKNOWN"
 
 
 class Reporter:
@@ -26,7 +28,8 @@ class Reporter:
     def __init__(
         self,
         store: StateStore,
-        references: ReferenceRepository,
+        history: HistoryStore,
+        versions: ModelVersions,
         composer: ReportComposer,
         *,
         minimum_rows: int,
@@ -34,36 +37,73 @@ class Reporter:
         clock: Callable[[], datetime],
     ) -> None:
         self._store = store
-        self._references = references
+        self._history = history
+        self._versions = versions
         self._composer = composer
         self._minimum_rows = minimum_rows
         self._window_size = window_size
         self._clock = clock
 
-    async def report(self, model: str, version: str) -> Report:
-        """The report on a version; without one, on that which was predicted with last.
+    async def report(self, model: str, version: str, report_id: str = "") -> Report:
+        """The report on a version's newest window, or on one that is kept.
 
-        Where none was, on the highest version that has a reference.
+        Args:
+            version: empty for the one that was predicted with last, or that the window is of.
 
         Raises:
             NameInvalid: the request names no model.
             ModelUnknown: there are neither predictions nor a reference.
+            ReportUnknown: no such window is kept.
             ReferenceMissing, ReferenceInvalid: there is nothing to compare with.
             StateUnavailable: the windows cannot be read now.
         """
-        _check_names(model, version)
-        versions = await self._store.versions()
-        about = ModelVersion(model, version or self._current_version(model, versions))
-        try:
-            reference = self._references.find(about)
-        except ReferenceMissing:
-            if about in versions:
-                raise
-            raise ModelUnknown(
-                f"Model version {about} has neither predictions nor a reference."
-            ) from None
+        about = await self._versions.find(model, version)
+        if report_id:
+            return await self._kept(about, anywhere=not version, report_id=report_id)
         state = await self._store.load(about)
         window = state.reported(self._minimum_rows, self._window_size)
+        summaries = await self._history.summaries(about)
+        # The closed one is reported while the open one has too few rows.
+        is_closed = window is state.closed
+        known = summaries[0] if is_closed and summaries else None
+        return await self._composed(
+            about,
+            window,
+            state.feedback.summary(),
+            known.window_id if known else "",
+            summaries[1:] if known else summaries,
+        )
+
+    async def summaries(
+        self, model: str, version: str
+    ) -> tuple[ModelVersion, Sequence[WindowSummary]]:
+        """The closed windows that are kept, newest first; raises as `report` does."""
+        about = await self._versions.find(model, version)
+        return about, await self._history.summaries(about)
+
+    async def _kept(self, about: ModelVersion, *, anywhere: bool, report_id: str) -> Report:
+        versions = [about]
+        if anywhere:
+            versions += [v for v in await self._versions.watched(about.model) if v != about]
+        for each in versions:
+            window = await self._history.window(each, report_id)
+            if window is None:
+                continue
+            state = await self._store.load(each)
+            summaries = await self._history.summaries(each)
+            before = [summary for summary in summaries if summary.window_id < report_id]
+            return await self._composed(each, window, state.feedback.summary(), report_id, before)
+        raise ReportUnknown("No window of that name is kept, or no longer.")
+
+    async def _composed(
+        self,
+        about: ModelVersion,
+        window: Window,
+        feedback: FeedbackSummary,
+        report_id: str,
+        before: Sequence[WindowSummary],
+    ) -> Report:
+        reference = self._versions.reference(about)
         # The first verdict on windows of a size takes half a second; calls must not wait for it.
         return await asyncio.to_thread(
             partial(
@@ -71,25 +111,8 @@ class Reporter:
                 reference,
                 window,
                 generated_at=self._clock(),
-                feedback=state.feedback.summary(),
+                feedback=feedback,
+                report_id=report_id,
+                earlier=lasting(before),
             )
         )
-
-    def _current_version(self, model: str, versions: Versions) -> str:
-        for candidate in newest_first(versions):
-            if candidate.model == model and versions[candidate] != NEVER:
-                return candidate.version
-        newest = self._references.newest_version(model)
-        if newest is None:
-            raise ModelUnknown(f"Model {model} has neither predictions nor a reference.")
-        return newest
-
-
-def _check_names(model: str, version: str) -> None:
-    violations = []
-    if not is_name(model):
-        violations.append(FieldViolation("model", "is no name of a model"))
-    if version and not is_name(version):
-        violations.append(FieldViolation("version", "is no name of a version"))
-    if violations:
-        raise NameInvalid("The request names no model version.", violations=violations)

@@ -86,6 +86,13 @@ class Settings(GrpcServerSettings, TokenSettings, EventSettings, TelemetrySettin
         description="Model versions whose windows are kept; beyond them the one that was "
         "predicted with longest ago is forgotten. Also bounds the labels of the metrics.",
     )
+    drift_kept_windows: int = Field(
+        default=24,
+        ge=0,
+        le=1000,
+        description="Closed windows of each model version that are kept for reports on them and "
+        "for comparisons of times; some 250 KB each for a text model.",
+    )
     drift_store_interval: float = Field(
         default=1.0,
         ge=0,

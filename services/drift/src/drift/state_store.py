@@ -2,7 +2,8 @@
 
 Fields: `position:<stream>` the last applied entry, `versions` which model versions are kept and the
 entry that each was predicted with last, and per version `open:`, `closed:`, `feedback:` and
-`recent:`.
+`recent:`. Closed windows that are kept have hashes of their own (`window_history`), which the same
+transaction writes: a window is there exactly when it was counted.
 """
 
 import json
@@ -25,6 +26,7 @@ from drift.state_codec import (
     encode_window,
 )
 from drift.version_state import VersionState
+from drift.window_history import HistoryChange, KeptWindow, history_key
 from servicekit.event_stream import entry_order
 
 _log = structlog.get_logger(__name__)
@@ -49,6 +51,7 @@ class StateTransaction:
 
     def __init__(self, pipeline: Any) -> None:
         self._pipeline = pipeline
+        self._histories: list[HistoryChange] = []
 
     async def position(self, stream: str) -> str:
         """The last entry of the stream that was applied."""
@@ -71,6 +74,11 @@ class StateTransaction:
         return _decode(
             version, await self._pipeline.hmget(STATE_KEY, [_field(p, version) for p in _PARTS])
         )
+
+    async def keep(self, version: ModelVersion, closed: Sequence[KeptWindow], at_most: int) -> None:
+        """Lets `store` write windows that closed, and take away the oldest beyond a number."""
+        known = await self._pipeline.hkeys(history_key(version))
+        self._histories.append(HistoryChange.keeping(version, known, closed, at_most))
 
     async def store(
         self,
@@ -101,6 +109,13 @@ class StateTransaction:
             values[_field("recent", version)] = encode_recent(state.recent)
         self._pipeline.multi()
         self._pipeline.hset(STATE_KEY, mapping=values)
+        for change in self._histories:
+            if change.written:
+                self._pipeline.hset(change.key, mapping=dict(change.written))
+            if change.dropped:
+                self._pipeline.hdel(change.key, *change.dropped)
+        for version in forgotten:
+            self._pipeline.delete(history_key(version))
         if absent:
             self._pipeline.hdel(STATE_KEY, *absent)
         await self._pipeline.execute()
@@ -120,7 +135,7 @@ class StateStore:
             StateConflict: another replica stored meanwhile.
             StateUnavailable: Redis is away or too slow.
         """
-        with _redis_errors_as_ours():
+        with redis_errors_as_ours():
             async with self._redis.pipeline(transaction=True) as pipeline:
                 await pipeline.watch(STATE_KEY)
                 yield StateTransaction(pipeline)
@@ -131,7 +146,7 @@ class StateStore:
         Raises:
             StateUnavailable: Redis is away or too slow.
         """
-        with _redis_errors_as_ours():
+        with redis_errors_as_ours():
             stored: Any = await self._redis.hget(STATE_KEY, _VERSIONS)
         return _decode_versions(stored)
 
@@ -141,7 +156,7 @@ class StateStore:
         Raises:
             StateUnavailable: Redis is away or too slow.
         """
-        with _redis_errors_as_ours():
+        with redis_errors_as_ours():
             stored: Any = await self._redis.hmget(STATE_KEY, [_field(p, version) for p in _PARTS])
         return _decode(version, stored)
 
@@ -151,7 +166,7 @@ class StateStore:
         Raises:
             StateUnavailable: Redis is away or too slow.
         """
-        with _redis_errors_as_ours():
+        with redis_errors_as_ours():
             position: Any = await self._redis.hget(STATE_KEY, _position(stream))
             after = _text(position) or NEVER
             entries: Any = await self._redis.xrange(stream, min=f"({after}", count=1)
@@ -163,12 +178,18 @@ class StateStore:
         Raises:
             StateUnavailable: it does not.
         """
-        with _redis_errors_as_ours():
+        with redis_errors_as_ours():
             await self._redis.exists(STATE_KEY)
 
 
 @contextmanager
-def _redis_errors_as_ours() -> Iterator[None]:
+def redis_errors_as_ours() -> Iterator[None]:
+    """Turns what Redis raises within it into errors of ours.
+
+    Raises:
+        StateConflict: another replica stored meanwhile.
+        StateUnavailable: Redis is away or too slow.
+    """
     try:
         yield
     except WatchError as error:

@@ -20,6 +20,7 @@ from gateway.api_answers import Problem
 from gateway.api_completion import MEANINGS, complete
 from gateway.api_key_description import take_api_keys
 from gateway.api_shapes import ErasureBody, FeedbackBody, PredictBatchBody, PredictBody
+from gateway.drift_shapes import ComparisonBody, TimeRangeBody
 from gateway.v2_shapes import ControlBody, IndexBody, InferBody
 
 _REF = "#/components/schemas/{model}"
@@ -124,6 +125,8 @@ _UNSEEN = (
     PredictBatchBody,
     FeedbackBody,
     ErasureBody,
+    ComparisonBody,
+    TimeRangeBody,
     InferBody,
     IndexBody,
     ControlBody,

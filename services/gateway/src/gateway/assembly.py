@@ -259,7 +259,9 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
                     max_body_bytes=settings.max_body_bytes,
                 ),
                 audit_routes(access, AuditClient(log_channel), audit),
-                drift_routes(access, DriftClient(drift_channel)),
+                drift_routes(
+                    access, DriftClient(drift_channel), max_body_bytes=settings.max_body_bytes
+                ),
                 *admin_routes(access, identity, audit, idempotency, settings),
                 oauth_routes(server, audit),
                 operations_routes(health),

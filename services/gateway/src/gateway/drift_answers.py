@@ -200,3 +200,49 @@ class DriftReport(BaseModel):
     shapes: list[Shape] = Field(
         description="What reports draw: each signal on both sides, vectors aside."
     )
+
+
+class ReportSummary(BaseModel):
+    """A closed window whose report is kept."""
+
+    report_id: str = Field(examples=["0199f3c2-6f0a-7c1e-9d55-2b8f4c6e0a11"])
+    first_predicted_at: datetime
+    last_predicted_at: datetime
+    rows: int
+    drifted: list[str] = Field(
+        examples=[["input_tokens"]], description="Signals that had drifted when it closed."
+    )
+    judged: bool = Field(description="Whether there was a reference when it closed.")
+
+
+class KeptReports(BaseModel):
+    """The closed windows of a model version that are kept, newest first."""
+
+    model: str
+    model_version: str
+    reports: list[ReportSummary]
+
+
+class SignalPower(BaseModel):
+    """What windows of a size would show of a signal."""
+
+    signal: str = Field(examples=["input_tokens"])
+    group: str = Field(examples=["text"])
+    kind: str = Field(examples=["number"])
+    power: float | None = Field(
+        description="Chance that the effect is called drift if nothing else changed; null where "
+        "the reference cannot say."
+    )
+    minimum_detectable_effect: float | None = Field(description="Found nine times of ten.")
+    rows_for_80: int | None = Field(
+        description="Predictions that find the effect 8 times of 10; null where no window does."
+    )
+    rows_for_95: int | None = Field(description="The same for 19 times of 20.")
+
+
+class PowerPlan(BaseModel):
+    """What windows of a size would show of each signal."""
+
+    model: str
+    model_version: str
+    signals: list[SignalPower]

@@ -12,14 +12,18 @@ from gateway.drift_answers import (
     Estimate,
     FeedbackSummary,
     Impact,
+    KeptReports,
     NumberComparison,
     NumberSummary,
+    PowerPlan,
     RatioComparison,
     RatioSummary,
     Recommendation,
     Reference,
+    ReportSummary,
     Shape,
     Signal,
+    SignalPower,
     Slice,
     Verdict,
     VerdictState,
@@ -191,6 +195,45 @@ def _estimate(message: Message, name: str) -> Estimate | None:
 def _moment(message: Message, name: str) -> datetime | None:
     found: Any = _given(message, name)
     return found.ToDatetime(UTC) if found is not None else None
+
+
+def to_reports(message: pb.ListReportsResponse) -> KeptReports:
+    """The windows that are kept."""
+    return KeptReports(
+        model=message.model,
+        model_version=message.model_version,
+        reports=[
+            ReportSummary(
+                report_id=each.report_id,
+                first_predicted_at=each.first_predicted_at.ToDatetime(UTC),
+                last_predicted_at=each.last_predicted_at.ToDatetime(UTC),
+                rows=each.rows,
+                drifted=list(each.drifted),
+                judged=each.judged,
+            )
+            for each in message.reports
+        ],
+    )
+
+
+def to_plan(message: pb.GetPowerResponse) -> PowerPlan:
+    """What windows would show."""
+    return PowerPlan(
+        model=message.model,
+        model_version=message.model_version,
+        signals=[
+            SignalPower(
+                signal=each.signal,
+                group=each.group,
+                kind=each.kind,
+                power=_given(each, "power"),
+                minimum_detectable_effect=_given(each, "minimum_detectable_effect"),
+                rows_for_80=_given(each, "rows_for_80"),
+                rows_for_95=_given(each, "rows_for_95"),
+            )
+            for each in message.signals
+        ],
+    )
 
 
 def _given(message: Message, name: str) -> Any:

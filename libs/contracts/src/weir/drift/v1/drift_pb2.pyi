@@ -102,6 +102,119 @@ class RenderReportResponse(_message.Message):
     rendered: RenderedReport
     def __init__(self, rendered: _Optional[_Union[RenderedReport, _Mapping]] = ...) -> None: ...
 
+class ListReportsRequest(_message.Message):
+    __slots__ = ("model", "version")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: str
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+
+class ListReportsResponse(_message.Message):
+    __slots__ = ("model", "model_version", "reports")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    REPORTS_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    model_version: str
+    reports: _containers.RepeatedCompositeFieldContainer[ReportSummary]
+    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., reports: _Optional[_Iterable[_Union[ReportSummary, _Mapping]]] = ...) -> None: ...
+
+class ReportSummary(_message.Message):
+    __slots__ = ("report_id", "first_predicted_at", "last_predicted_at", "rows", "drifted", "judged")
+    REPORT_ID_FIELD_NUMBER: _ClassVar[int]
+    FIRST_PREDICTED_AT_FIELD_NUMBER: _ClassVar[int]
+    LAST_PREDICTED_AT_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    DRIFTED_FIELD_NUMBER: _ClassVar[int]
+    JUDGED_FIELD_NUMBER: _ClassVar[int]
+    report_id: str
+    first_predicted_at: _timestamp_pb2.Timestamp
+    last_predicted_at: _timestamp_pb2.Timestamp
+    rows: int
+    drifted: _containers.RepeatedScalarFieldContainer[str]
+    judged: bool
+    def __init__(self, report_id: _Optional[str] = ..., first_predicted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_predicted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rows: _Optional[int] = ..., drifted: _Optional[_Iterable[str]] = ..., judged: _Optional[bool] = ...) -> None: ...
+
+class TimeRange(_message.Message):
+    __slots__ = ("to",)
+    FROM_FIELD_NUMBER: _ClassVar[int]
+    TO_FIELD_NUMBER: _ClassVar[int]
+    to: _timestamp_pb2.Timestamp
+    def __init__(self, to: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., **kwargs) -> None: ...
+
+class CompareRangesRequest(_message.Message):
+    __slots__ = ("model", "version", "reference", "window")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_FIELD_NUMBER: _ClassVar[int]
+    WINDOW_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: str
+    reference: TimeRange
+    window: TimeRange
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., reference: _Optional[_Union[TimeRange, _Mapping]] = ..., window: _Optional[_Union[TimeRange, _Mapping]] = ...) -> None: ...
+
+class CompareRangesResponse(_message.Message):
+    __slots__ = ("report",)
+    REPORT_FIELD_NUMBER: _ClassVar[int]
+    report: Report
+    def __init__(self, report: _Optional[_Union[Report, _Mapping]] = ...) -> None: ...
+
+class RenderComparisonRequest(_message.Message):
+    __slots__ = ("comparison", "format")
+    COMPARISON_FIELD_NUMBER: _ClassVar[int]
+    FORMAT_FIELD_NUMBER: _ClassVar[int]
+    comparison: CompareRangesRequest
+    format: ReportFormat
+    def __init__(self, comparison: _Optional[_Union[CompareRangesRequest, _Mapping]] = ..., format: _Optional[_Union[ReportFormat, str]] = ...) -> None: ...
+
+class RenderComparisonResponse(_message.Message):
+    __slots__ = ("rendered",)
+    RENDERED_FIELD_NUMBER: _ClassVar[int]
+    rendered: RenderedReport
+    def __init__(self, rendered: _Optional[_Union[RenderedReport, _Mapping]] = ...) -> None: ...
+
+class GetPowerRequest(_message.Message):
+    __slots__ = ("model", "version", "rows", "effect")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    VERSION_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FIELD_NUMBER: _ClassVar[int]
+    EFFECT_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    version: str
+    rows: int
+    effect: float
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., rows: _Optional[int] = ..., effect: _Optional[float] = ...) -> None: ...
+
+class GetPowerResponse(_message.Message):
+    __slots__ = ("model", "model_version", "signals")
+    MODEL_FIELD_NUMBER: _ClassVar[int]
+    MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
+    SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    model: str
+    model_version: str
+    signals: _containers.RepeatedCompositeFieldContainer[SignalPower]
+    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., signals: _Optional[_Iterable[_Union[SignalPower, _Mapping]]] = ...) -> None: ...
+
+class SignalPower(_message.Message):
+    __slots__ = ("signal", "group", "kind", "power", "minimum_detectable_effect", "rows_for_80", "rows_for_95")
+    SIGNAL_FIELD_NUMBER: _ClassVar[int]
+    GROUP_FIELD_NUMBER: _ClassVar[int]
+    KIND_FIELD_NUMBER: _ClassVar[int]
+    POWER_FIELD_NUMBER: _ClassVar[int]
+    MINIMUM_DETECTABLE_EFFECT_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FOR_80_FIELD_NUMBER: _ClassVar[int]
+    ROWS_FOR_95_FIELD_NUMBER: _ClassVar[int]
+    signal: str
+    group: str
+    kind: str
+    power: float
+    minimum_detectable_effect: float
+    rows_for_80: int
+    rows_for_95: int
+    def __init__(self, signal: _Optional[str] = ..., group: _Optional[str] = ..., kind: _Optional[str] = ..., power: _Optional[float] = ..., minimum_detectable_effect: _Optional[float] = ..., rows_for_80: _Optional[int] = ..., rows_for_95: _Optional[int] = ...) -> None: ...
+
 class Report(_message.Message):
     __slots__ = ("model", "model_version", "generated_at", "reference", "window", "signals", "feedback", "verdicts", "impact", "report_id", "recommendation", "slices", "shapes")
     MODEL_FIELD_NUMBER: _ClassVar[int]

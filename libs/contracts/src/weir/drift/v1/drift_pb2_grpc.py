@@ -45,6 +45,26 @@ class DriftServiceStub:
                 request_serializer=weir_dot_drift_dot_v1_dot_drift__pb2.RenderReportRequest.SerializeToString,
                 response_deserializer=weir_dot_drift_dot_v1_dot_drift__pb2.RenderReportResponse.FromString,
                 _registered_method=True)
+        self.ListReports = channel.unary_unary(
+                '/weir.drift.v1.DriftService/ListReports',
+                request_serializer=weir_dot_drift_dot_v1_dot_drift__pb2.ListReportsRequest.SerializeToString,
+                response_deserializer=weir_dot_drift_dot_v1_dot_drift__pb2.ListReportsResponse.FromString,
+                _registered_method=True)
+        self.CompareRanges = channel.unary_unary(
+                '/weir.drift.v1.DriftService/CompareRanges',
+                request_serializer=weir_dot_drift_dot_v1_dot_drift__pb2.CompareRangesRequest.SerializeToString,
+                response_deserializer=weir_dot_drift_dot_v1_dot_drift__pb2.CompareRangesResponse.FromString,
+                _registered_method=True)
+        self.RenderComparison = channel.unary_unary(
+                '/weir.drift.v1.DriftService/RenderComparison',
+                request_serializer=weir_dot_drift_dot_v1_dot_drift__pb2.RenderComparisonRequest.SerializeToString,
+                response_deserializer=weir_dot_drift_dot_v1_dot_drift__pb2.RenderComparisonResponse.FromString,
+                _registered_method=True)
+        self.GetPower = channel.unary_unary(
+                '/weir.drift.v1.DriftService/GetPower',
+                request_serializer=weir_dot_drift_dot_v1_dot_drift__pb2.GetPowerRequest.SerializeToString,
+                response_deserializer=weir_dot_drift_dot_v1_dot_drift__pb2.GetPowerResponse.FromString,
+                _registered_method=True)
 
 
 class DriftServiceServicer:
@@ -65,6 +85,34 @@ class DriftServiceServicer:
         context.set_details('Method not implemented!')
         raise NotImplementedError('Method not implemented!')
 
+    def ListReports(self, request, context):
+        """The closed windows that are kept, newest first.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def CompareRanges(self, request, context):
+        """Compares two ranges of time, over the windows that began in each.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def RenderComparison(self, request, context):
+        """The same comparison for people.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
+    def GetPower(self, request, context):
+        """What a window of a size would show of each signal, to plan windows.
+        """
+        context.set_code(grpc.StatusCode.UNIMPLEMENTED)
+        context.set_details('Method not implemented!')
+        raise NotImplementedError('Method not implemented!')
+
 
 def add_DriftServiceServicer_to_server(servicer, server):
     rpc_method_handlers = {
@@ -77,6 +125,26 @@ def add_DriftServiceServicer_to_server(servicer, server):
                     servicer.RenderReport,
                     request_deserializer=weir_dot_drift_dot_v1_dot_drift__pb2.RenderReportRequest.FromString,
                     response_serializer=weir_dot_drift_dot_v1_dot_drift__pb2.RenderReportResponse.SerializeToString,
+            ),
+            'ListReports': grpc.unary_unary_rpc_method_handler(
+                    servicer.ListReports,
+                    request_deserializer=weir_dot_drift_dot_v1_dot_drift__pb2.ListReportsRequest.FromString,
+                    response_serializer=weir_dot_drift_dot_v1_dot_drift__pb2.ListReportsResponse.SerializeToString,
+            ),
+            'CompareRanges': grpc.unary_unary_rpc_method_handler(
+                    servicer.CompareRanges,
+                    request_deserializer=weir_dot_drift_dot_v1_dot_drift__pb2.CompareRangesRequest.FromString,
+                    response_serializer=weir_dot_drift_dot_v1_dot_drift__pb2.CompareRangesResponse.SerializeToString,
+            ),
+            'RenderComparison': grpc.unary_unary_rpc_method_handler(
+                    servicer.RenderComparison,
+                    request_deserializer=weir_dot_drift_dot_v1_dot_drift__pb2.RenderComparisonRequest.FromString,
+                    response_serializer=weir_dot_drift_dot_v1_dot_drift__pb2.RenderComparisonResponse.SerializeToString,
+            ),
+            'GetPower': grpc.unary_unary_rpc_method_handler(
+                    servicer.GetPower,
+                    request_deserializer=weir_dot_drift_dot_v1_dot_drift__pb2.GetPowerRequest.FromString,
+                    response_serializer=weir_dot_drift_dot_v1_dot_drift__pb2.GetPowerResponse.SerializeToString,
             ),
     }
     generic_handler = grpc.method_handlers_generic_handler(
@@ -134,6 +202,114 @@ class DriftService:
             '/weir.drift.v1.DriftService/RenderReport',
             weir_dot_drift_dot_v1_dot_drift__pb2.RenderReportRequest.SerializeToString,
             weir_dot_drift_dot_v1_dot_drift__pb2.RenderReportResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def ListReports(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.drift.v1.DriftService/ListReports',
+            weir_dot_drift_dot_v1_dot_drift__pb2.ListReportsRequest.SerializeToString,
+            weir_dot_drift_dot_v1_dot_drift__pb2.ListReportsResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def CompareRanges(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.drift.v1.DriftService/CompareRanges',
+            weir_dot_drift_dot_v1_dot_drift__pb2.CompareRangesRequest.SerializeToString,
+            weir_dot_drift_dot_v1_dot_drift__pb2.CompareRangesResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def RenderComparison(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.drift.v1.DriftService/RenderComparison',
+            weir_dot_drift_dot_v1_dot_drift__pb2.RenderComparisonRequest.SerializeToString,
+            weir_dot_drift_dot_v1_dot_drift__pb2.RenderComparisonResponse.FromString,
+            options,
+            channel_credentials,
+            insecure,
+            call_credentials,
+            compression,
+            wait_for_ready,
+            timeout,
+            metadata,
+            _registered_method=True)
+
+    @staticmethod
+    def GetPower(request,
+            target,
+            options=(),
+            channel_credentials=None,
+            call_credentials=None,
+            insecure=False,
+            compression=None,
+            wait_for_ready=None,
+            timeout=None,
+            metadata=None):
+        return grpc.experimental.unary_unary(
+            request,
+            target,
+            '/weir.drift.v1.DriftService/GetPower',
+            weir_dot_drift_dot_v1_dot_drift__pb2.GetPowerRequest.SerializeToString,
+            weir_dot_drift_dot_v1_dot_drift__pb2.GetPowerResponse.FromString,
             options,
             channel_credentials,
             insecure,

@@ -37,6 +37,14 @@ class DriftServiceStub:
     """Compares the newest window of predictions, or a closed one that is kept, with the reference."""
     RenderReport: _grpc.UnaryUnaryMultiCallable[_drift_pb2.RenderReportRequest, _drift_pb2.RenderReportResponse]
     """The same report for people: a page or a text."""
+    ListReports: _grpc.UnaryUnaryMultiCallable[_drift_pb2.ListReportsRequest, _drift_pb2.ListReportsResponse]
+    """The closed windows that are kept, newest first."""
+    CompareRanges: _grpc.UnaryUnaryMultiCallable[_drift_pb2.CompareRangesRequest, _drift_pb2.CompareRangesResponse]
+    """Compares two ranges of time, over the windows that began in each."""
+    RenderComparison: _grpc.UnaryUnaryMultiCallable[_drift_pb2.RenderComparisonRequest, _drift_pb2.RenderComparisonResponse]
+    """The same comparison for people."""
+    GetPower: _grpc.UnaryUnaryMultiCallable[_drift_pb2.GetPowerRequest, _drift_pb2.GetPowerResponse]
+    """What a window of a size would show of each signal, to plan windows."""
 
 @_typing.type_check_only
 class DriftServiceAsyncStub(DriftServiceStub):
@@ -47,6 +55,14 @@ class DriftServiceAsyncStub(DriftServiceStub):
     """Compares the newest window of predictions, or a closed one that is kept, with the reference."""
     RenderReport: _aio.UnaryUnaryMultiCallable[_drift_pb2.RenderReportRequest, _drift_pb2.RenderReportResponse]  # type: ignore[assignment]
     """The same report for people: a page or a text."""
+    ListReports: _aio.UnaryUnaryMultiCallable[_drift_pb2.ListReportsRequest, _drift_pb2.ListReportsResponse]  # type: ignore[assignment]
+    """The closed windows that are kept, newest first."""
+    CompareRanges: _aio.UnaryUnaryMultiCallable[_drift_pb2.CompareRangesRequest, _drift_pb2.CompareRangesResponse]  # type: ignore[assignment]
+    """Compares two ranges of time, over the windows that began in each."""
+    RenderComparison: _aio.UnaryUnaryMultiCallable[_drift_pb2.RenderComparisonRequest, _drift_pb2.RenderComparisonResponse]  # type: ignore[assignment]
+    """The same comparison for people."""
+    GetPower: _aio.UnaryUnaryMultiCallable[_drift_pb2.GetPowerRequest, _drift_pb2.GetPowerResponse]  # type: ignore[assignment]
+    """What a window of a size would show of each signal, to plan windows."""
 
 class DriftServiceServicer(metaclass=_abc_1.ABCMeta):
     """Compares what a model sees and says now with the reference that its package carries."""
@@ -66,5 +82,37 @@ class DriftServiceServicer(metaclass=_abc_1.ABCMeta):
         context: _ServicerContext,
     ) -> _typing.Union[_drift_pb2.RenderReportResponse, _abc.Awaitable[_drift_pb2.RenderReportResponse]]:
         """The same report for people: a page or a text."""
+
+    @_abc_1.abstractmethod
+    def ListReports(
+        self,
+        request: _drift_pb2.ListReportsRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_drift_pb2.ListReportsResponse, _abc.Awaitable[_drift_pb2.ListReportsResponse]]:
+        """The closed windows that are kept, newest first."""
+
+    @_abc_1.abstractmethod
+    def CompareRanges(
+        self,
+        request: _drift_pb2.CompareRangesRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_drift_pb2.CompareRangesResponse, _abc.Awaitable[_drift_pb2.CompareRangesResponse]]:
+        """Compares two ranges of time, over the windows that began in each."""
+
+    @_abc_1.abstractmethod
+    def RenderComparison(
+        self,
+        request: _drift_pb2.RenderComparisonRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_drift_pb2.RenderComparisonResponse, _abc.Awaitable[_drift_pb2.RenderComparisonResponse]]:
+        """The same comparison for people."""
+
+    @_abc_1.abstractmethod
+    def GetPower(
+        self,
+        request: _drift_pb2.GetPowerRequest,
+        context: _ServicerContext,
+    ) -> _typing.Union[_drift_pb2.GetPowerResponse, _abc.Awaitable[_drift_pb2.GetPowerResponse]]:
+        """What a window of a size would show of each signal, to plan windows."""
 
 def add_DriftServiceServicer_to_server(servicer: DriftServiceServicer, server: _typing.Union[_grpc.Server, _aio.Server]) -> None: ...

@@ -1,0 +1,68 @@
+"""Which version of a model a question is about."""
+
+from drift.domain import ModelUnknown, ModelVersion, NameInvalid, ReferenceMissing, is_name
+from drift.reference_repository import ReferenceRepository
+from drift.signals import SignalReference
+from drift.state_store import NEVER, StateStore, Versions, newest_first
+from servicekit.errors import FieldViolation
+
+
+class ModelVersions:
+    """Knows what was predicted with, and what has a reference."""
+
+    def __init__(self, store: StateStore, references: ReferenceRepository) -> None:
+        self._store = store
+        self._references = references
+
+    async def find(self, model: str, version: str) -> ModelVersion:
+        """That version; without one, that which was predicted with last.
+
+        Where none was, the highest version that has a reference.
+
+        Raises:
+            NameInvalid: the request names no model.
+            ModelUnknown: there are neither predictions nor a reference.
+            StateUnavailable: the windows cannot be read now.
+        """
+        _check_names(model, version)
+        versions = await self._store.versions()
+        about = ModelVersion(model, version or self._current(model, versions))
+        if about not in versions:
+            try:
+                self._references.find(about)
+            except ReferenceMissing:
+                raise ModelUnknown(
+                    f"Model version {about} has neither predictions nor a reference."
+                ) from None
+        return about
+
+    async def watched(self, model: str) -> list[ModelVersion]:
+        """The versions of a model that are kept, that which was predicted with last first."""
+        return [each for each in newest_first(await self._store.versions()) if each.model == model]
+
+    def reference(self, about: ModelVersion) -> SignalReference:
+        """Its reference.
+
+        Raises:
+            ReferenceMissing, ReferenceInvalid: there is nothing to compare with.
+        """
+        return self._references.find(about)
+
+    def _current(self, model: str, versions: Versions) -> str:
+        for candidate in newest_first(versions):
+            if candidate.model == model and versions[candidate] != NEVER:
+                return candidate.version
+        newest = self._references.newest_version(model)
+        if newest is None:
+            raise ModelUnknown(f"Model {model} has neither predictions nor a reference.")
+        return newest
+
+
+def _check_names(model: str, version: str) -> None:
+    violations = []
+    if not is_name(model):
+        violations.append(FieldViolation("model", "is no name of a model"))
+    if version and not is_name(version):
+        violations.append(FieldViolation("version", "is no name of a version"))
+    if violations:
+        raise NameInvalid("The request names no model version.", violations=violations)

@@ -1,0 +1,220 @@
+"""Compares two ranges of time of one model version, over the windows that are kept."""
+
+import asyncio
+import math
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from drift.domain import Estimate, FeedbackSummary, ModelVersion, ReferenceInvalid, ReferenceMissing
+from drift.history_store import HistoryStore
+from drift.impact import Impact, estimate_impact
+from drift.intervals import wilson
+from drift.model_versions import ModelVersions
+from drift.report import Report
+from drift.report_document import ReportComposer
+from drift.signals import ACCURACY, SignalReference, SignalWindow
+from drift.state_store import StateStore
+from drift.version_state import Window, WindowSize
+from servicekit.errors import FieldViolation, InvalidInput
+
+
+@dataclass(frozen=True, slots=True)
+class TimeRange:
+    """From a moment up to another, which is not in it."""
+
+    start: datetime
+    end: datetime
+
+    def __contains__(self, moment: datetime) -> bool:
+        return self.start <= moment < self.end
+
+    def __str__(self) -> str:
+        first, last = (at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S") for at in self._ends())
+        return f"{first} – {last} UTC"
+
+    def _ends(self) -> tuple[datetime, datetime]:
+        return self.start, self.end
+
+
+class RangeInvalid(InvalidInput):
+    """A range is none, holds no window that is kept or too few rows, or is in the other."""
+
+    reason = "TIME_RANGE_INVALID"
+
+
+class RangeComparer:
+    """A window belongs to the range that it began in; the open one counts, too.
+
+    Args:
+        composer: of its own: references of ranges are used once.
+    """
+
+    def __init__(
+        self,
+        store: StateStore,
+        history: HistoryStore,
+        versions: ModelVersions,
+        composer: ReportComposer,
+        *,
+        minimum_rows: int,
+        clock: Callable[[], datetime],
+    ) -> None:
+        self._store = store
+        self._history = history
+        self._versions = versions
+        self._composer = composer
+        self._minimum_rows = minimum_rows
+        self._clock = clock
+
+    async def compare(
+        self, model: str, version: str, reference: TimeRange, window: TimeRange
+    ) -> Report:
+        """The report on one range with the other as its reference.
+
+        Raises:
+            NameInvalid: the request names no model.
+            ModelUnknown: there are neither predictions nor a reference.
+            RangeInvalid: a range cannot be used; says which and why.
+            StateUnavailable: the windows cannot be read now.
+        """
+        _check(reference, window)
+        about = await self._versions.find(model, version)
+        windows = await self._windows(about, (reference, window))
+        before, now = (
+            [each for each in windows if each.first_predicted_at in of]
+            for of in (reference, window)
+        )
+        kept = _kept(windows)
+        self._check_rows("reference", reference, before, kept)
+        self._check_rows("window", window, now, kept)
+        return await asyncio.to_thread(self._compared, about, reference, before, now)
+
+    async def _windows(
+        self, about: ModelVersion, ranges: Sequence[TimeRange]
+    ) -> list["_KeptWindow"]:
+        """Those that began in one of the ranges, and the spans of all others."""
+        found = []
+        for summary in await self._history.summaries(about):
+            observed = None
+            if any(summary.first_predicted_at in each for each in ranges):
+                window = await self._history.window(about, summary.window_id)
+                observed = window.observed if window else None
+            found.append(
+                _KeptWindow(summary.first_predicted_at, summary.last_predicted_at, observed)
+            )
+        open_window = (await self._store.load(about)).open
+        if open_window and open_window.first_predicted_at and open_window.last_predicted_at:
+            found.append(
+                _KeptWindow(
+                    open_window.first_predicted_at,
+                    open_window.last_predicted_at,
+                    open_window.observed,
+                )
+            )
+        return sorted(found, key=lambda each: each.first_predicted_at)
+
+    def _check_rows(
+        self, field: str, of: TimeRange, windows: Sequence["_KeptWindow"], kept: str
+    ) -> None:
+        rows = sum(each.observed.rows for each in windows if each.observed)
+        if not windows:
+            why = f"no window that is kept began in {of}; {kept}"
+        elif rows < self._minimum_rows:
+            why = f"holds {rows} predictions; {self._minimum_rows} are needed"
+        else:
+            return
+        raise RangeInvalid(
+            f"The range {field} cannot be compared: {why}.", violations=[FieldViolation(field, why)]
+        )
+
+    def _compared(
+        self,
+        about: ModelVersion,
+        reference: TimeRange,
+        before: Sequence["_KeptWindow"],
+        now: Sequence["_KeptWindow"],
+    ) -> Report:
+        try:
+            package = self._versions.reference(about)
+        except (ReferenceMissing, ReferenceInvalid):
+            package = None
+        theirs, ours = _merged(before), _merged(now)
+        # Where rows depend on each other, each window is a block: a null by rows would not hold.
+        blocks = tuple(each.observed for each in before if each.observed)
+        return self._composer.compose(
+            SignalReference(
+                about,
+                f"{len(before)} windows of {reference}",
+                theirs,
+                None,
+                blocks if package and package.blocks else (),
+            ),
+            Window(
+                WindowSize(max(1, ours.rows)),
+                min(each.first_predicted_at for each in now),
+                max(each.last_predicted_at for each in now),
+                ours,
+            ),
+            generated_at=self._clock(),
+            feedback=_feedback(ours),
+            impact=_impact(package, theirs, ours) if package else None,
+        )
+
+
+@dataclass(frozen=True, slots=True)
+class _KeptWindow:
+    first_predicted_at: datetime
+    last_predicted_at: datetime
+    observed: SignalWindow | None
+    """None where nobody asked for it, or it cannot be read."""
+
+
+def _check(reference: TimeRange, window: TimeRange) -> None:
+    violations = [
+        FieldViolation(field, "ends before it begins")
+        for field, of in (("reference", reference), ("window", window))
+        if of.end <= of.start
+    ]
+    if not violations and reference.start < window.end and window.start < reference.end:
+        violations = [FieldViolation("window", "shares time with the reference")]
+    if violations:
+        raise RangeInvalid("These ranges cannot be compared.", violations=violations)
+
+
+def _kept(windows: Sequence[_KeptWindow]) -> str:
+    if not windows:
+        return "none is kept at all"
+    first = windows[0].first_predicted_at
+    last = max(each.last_predicted_at for each in windows)
+    return f"{len(windows)} are kept, of {TimeRange(first, last)}"
+
+
+def _merged(windows: Sequence[_KeptWindow]) -> SignalWindow:
+    whole = SignalWindow()
+    for each in windows:
+        if each.observed:
+            whole.merge(each.observed)
+    return whole
+
+
+def _feedback(window: SignalWindow) -> FeedbackSummary:
+    counted = window.ratio(ACCURACY)
+    if counted is None or not counted.denominator:
+        return FeedbackSummary(0, None)
+    return FeedbackSummary(
+        round(counted.denominator), wilson(counted.numerator, counted.denominator)
+    )
+
+
+def _impact(package: SignalReference, before: SignalWindow, now: SignalWindow) -> Impact | None:
+    """Both sides are estimated by the package's reference; their errors add up."""
+    then, later = estimate_impact(package, before), estimate_impact(package, now)
+    if then is None or later is None:
+        return None
+    known = then.accuracy
+    found = later.accuracy
+    lower = math.hypot(found.value - found.lower, known.upper - known.value)
+    upper = math.hypot(found.upper - found.value, known.value - known.lower)
+    interval = Estimate(found.value, max(0.0, found.value - lower), min(1.0, found.value + upper))
+    return Impact(interval, known.value, later.recalibrated)
