@@ -25,15 +25,25 @@ BLOCKS: tuple[tuple[int, str], ...] = (
     (0xFB1D, "hebrew"), (0xFB50, "arabic"), (0xFE00, "other"), (0xFE70, "arabic"),
     (0xFF00, "latin"), (0xFF66, "kana"), (0xFFA0, "hangul"), (0xFFE0, "other"),
 )  # fmt: skip
-_NO_ASCII_LETTERS = bytes(code for code in range(128) if not chr(code).isalpha())
+_WESTERN = "cp1252"
+_NO_WESTERN_LETTERS = bytes(
+    code for code in range(256) if not bytes([code]).decode(_WESTERN, "replace").isalpha()
+)
 
 
 def letters_by_script(text: str) -> dict[str, int]:
     """Letters of each script in a text; what lies beyond the Basic Multilingual Plane has none."""
-    if text.isascii():
-        # What most texts are takes a tenth of the time.
-        count = len(text.encode().translate(None, _NO_ASCII_LETTERS))
-        return {"latin": count} if count else {}
+    try:
+        # What most texts are, typographic quotes included, takes a twentieth of the time. All
+        # letters of this encoding are Latin.
+        encoded = text.encode("ascii" if text.isascii() else _WESTERN)
+        count = len(encoded.translate(None, _NO_WESTERN_LETTERS))
+    except UnicodeEncodeError:
+        return _by_code_point(text)
+    return {"latin": count} if count else {}
+
+
+def _by_code_point(text: str) -> dict[str, int]:
     kinds, names = _kinds()
     units = np.frombuffer(text.encode("utf-16-le", "surrogatepass"), "<u2")
     counts = np.bincount(kinds[units], minlength=len(names))
