@@ -9,7 +9,7 @@ STUBS = libs/contracts/src
 BENCH = single_predictions intake log_queries
 
 .DEFAULT_GOAL := help
-.PHONY: bench bench-peers chaos fuzz fuzz-api help python trace run replay status test test-migrations test-postgres lint fmt protos lock clean verify-deploy dashboards
+.PHONY: bench bench-peers chaos fuzz fuzz-api help python trace run replay status test test-migrations test-postgres lint fmt protos lock clean verify-deploy dashboards manifests
 
 help: ## List the targets
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
@@ -57,6 +57,12 @@ dashboards: python ## Render dashboards and METRICS.md, and copy alerts and dash
 	@$(ENVIRONMENTS) sync dev
 	@PYTHONPATH=deploy/observability .venv/bin/python -m dashboards_source
 	@.venv/bin/python deploy/observability/metrics_page.py
+	@.venv/bin/python deploy/manifests/kustomization.py
+
+manifests: python ## Write what is made from the chart: k8s/ and the table of values in its README
+	@$(ENVIRONMENTS) sync dev
+	@.venv/bin/python deploy/manifests/kustomization.py
+	@.venv/bin/python deploy/manifests/values_table.py
 
 verify-deploy: python ## Check chart, manifests, images' recipes, alerts and workflows, with no cluster: CHECKS=words
 	@$(PYTHON) tests/deploy/verify $(CHECKS)

@@ -39,18 +39,34 @@ class Rendered:
         for each in self.objects:
             if each["kind"] == "Pod":
                 yield each["metadata"]["name"], each
+            elif each["kind"] == "CronJob":
+                yield each["metadata"]["name"], each["spec"]["jobTemplate"]["spec"]["template"]
             elif "template" in each.get("spec", {}):
                 yield each["metadata"]["name"], each["spec"]["template"]
 
 
-def render(values: Mapping[str, Any]) -> Rendered:
-    """Renders the chart.
+def containers_of(pod: Object) -> list[Object]:
+    """All containers of a pod, those that come first included."""
+    return [*pod["spec"].get("initContainers", ()), *pod["spec"]["containers"]]
+
+
+def the_container(objects: Rendered, service: str) -> Object:
+    """The container of a service."""
+    pod = objects.get("Deployment", f"weir-{service}")["spec"]["template"]
+    (container,) = pod["spec"]["containers"]
+    found: Object = container
+    return found
+
+
+def render(values: Mapping[str, Any], *, upgrade: bool = False) -> Rendered:
+    """Renders the chart, as for an install or for an upgrade of one.
 
     Raises:
         helm_python.HelmError: the values are refused, or a template fails.
     """
     chart = helm_python.Chart.load(str(CHART))
-    files = chart.render(dict(values), name="weir", namespace="weir")
+    when = {"is_install": not upgrade, "is_upgrade": upgrade}
+    files = chart.render(dict(values), name="weir", namespace="weir", **when)
     return Rendered(
         tuple(
             document

@@ -41,7 +41,7 @@ drift: {part: drift, module: drift, port: 50051, portName: grpc, health: weir.dr
 {{- define "weir.image" -}}
 {{- $values := .root.Values -}}
 {{- with $values.global.imageRegistry }}{{ . }}/{{ end -}}
-{{ $values.image.repository }}-{{ .part }}:{{ $values.image.tag | default .root.Chart.AppVersion }}
+{{ $values.image.repository }}/{{ .part }}:{{ $values.image.tag | default .root.Chart.AppVersion }}
 {{- end -}}
 
 {{- define "weir.storeImage" -}}
@@ -62,14 +62,21 @@ imagePullSecrets:
 {{ include "weir.part" (dict "root" . "part" "gateway") }}.{{ .Release.Namespace }}.svc
 {{- end -}}
 
+{{/* Where pods reach the gateway. */}}
+{{- define "weir.gatewayUrl" -}}
+http{{ if .Values.gateway.tls.existingSecret }}s{{ end }}://{{ include "weir.gatewayHost" . }}:{{ .Values.service.port }}
+{{- end -}}
+
 {{/* The issuer of access tokens. */}}
 {{- define "weir.issuer" -}}
 {{- if .Values.publicUrl -}}
 {{ .Values.publicUrl | trimSuffix "/" }}
 {{- else if and .Values.ingress.enabled .Values.ingress.host -}}
 http{{ if .Values.ingress.tlsSecret }}s{{ end }}://{{ .Values.ingress.host }}
+{{- else if .Values.httpRoute.enabled -}}
+{{ required "publicUrl is needed with httpRoute" .Values.publicUrl }}
 {{- else -}}
-http://{{ include "weir.gatewayHost" . }}
+http{{ if .Values.gateway.tls.existingSecret }}s{{ end }}://{{ include "weir.gatewayHost" . }}
 {{- end -}}
 {{- end -}}
 
@@ -85,12 +92,16 @@ dns:///{{ include "weir.part" . }}.{{ .root.Release.Namespace }}.svc:50051
 {{ .Values.identity.existingClientsSecret | default (printf "%s-clients" (include "weir.name" .)) }}
 {{- end -}}
 {{- define "weir.postgresSecret" -}}
-{{- if .Values.postgresql.bundled }}{{ include "weir.name" . }}-postgresql{{ else }}{{ required "postgresql.existingSecret is needed where postgresql.bundled is false" .Values.postgresql.existingSecret }}{{ end -}}
+{{- if .Values.postgresql.existingSecret }}{{ .Values.postgresql.existingSecret }}
+{{- else if .Values.postgresql.bundled }}{{ include "weir.name" . }}-postgresql
+{{- else }}{{ fail "postgresql.existingSecret is needed where postgresql.bundled is false" }}{{ end -}}
 {{- end -}}
 {{/* dict root, role (events or quota). */}}
 {{- define "weir.redisSecret" -}}
 {{- $redis := get .root.Values.redis .role -}}
-{{- if $redis.bundled }}{{ include "weir.name" .root }}-redis-{{ .role }}{{ else }}{{ required (printf "redis.%s.existingSecret is needed where redis.%s.bundled is false" .role .role) $redis.existingSecret }}{{ end -}}
+{{- if $redis.existingSecret }}{{ $redis.existingSecret }}
+{{- else if $redis.bundled }}{{ include "weir.name" .root }}-redis-{{ .role }}
+{{- else }}{{ fail (printf "redis.%s.existingSecret is needed where redis.%s.bundled is false" .role .role) }}{{ end -}}
 {{- end -}}
 
 {{/* The value of a Secret that exists already, else a new one: dict root, secret, key, new. In
@@ -115,20 +126,7 @@ readOnlyRootFilesystem: true
 capabilities: {drop: [ALL]}
 {{- end -}}
 
-{{/* Variables from a map of settings. */}}
-{{- define "weir.settings" -}}
-{{- range $name, $value := . }}
-- name: WEIR_{{ $name | upper }}
-  value: {{ if kindIs "string" $value }}{{ $value | quote }}{{ else if or (kindIs "map" $value) (kindIs "slice" $value) }}{{ $value | toJson | quote }}{{ else }}{{ toString $value | quote }}{{ end }}
-{{- end }}
-{{- end -}}
-
-{{- define "weir.secretVariable" -}}
-- name: {{ .name }}
-  valueFrom: {secretKeyRef: {name: {{ .secret }}, key: {{ .key }}}}
-{{- end -}}
-
-{{/* Whether a service is counted by an autoscaler. */}}
+{{/* Whether a service is counted by an autoscaler: its merged values. */}}
 {{- define "weir.autoscaled" -}}
-{{- if or .autoscaling.enabled .autoscaling.keda }}true{{ end -}}
+{{- if ne .autoscaling.by "none" }}true{{ end -}}
 {{- end -}}
