@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from functools import cache
+from typing import Any
 
 import structlog
 from google.protobuf.message import Message
@@ -35,6 +36,15 @@ SECONDS = Histogram(
     ["stream"],
     buckets=(0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
 )
+
+
+def entry_fields(message: Message, traceparent: str = "") -> dict[Any, Any]:
+    """A message as the fields of a stream's entry, for those who append it in a transaction."""
+    return {
+        TYPE: message.DESCRIPTOR.full_name.encode(),
+        DATA: message.SerializeToString(),
+        TRACEPARENT: (traceparent or current_traceparent()).encode(),
+    }
 
 
 class EventPublisher:
@@ -92,14 +102,7 @@ class EventPublisher:
         own = current_traceparent()
         async with self._redis.pipeline(transaction=True) as pipeline:
             for message, traceparent in zip(messages, traceparents, strict=True):
-                pipeline.xadd(
-                    stream,
-                    {
-                        TYPE: message.DESCRIPTOR.full_name.encode(),
-                        DATA: message.SerializeToString(),
-                        TRACEPARENT: (traceparent or own).encode(),
-                    },
-                )
+                pipeline.xadd(stream, entry_fields(message, traceparent or own))
             try:
                 await pipeline.execute()
             except OutOfMemoryError as error:

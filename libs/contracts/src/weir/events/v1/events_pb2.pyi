@@ -18,6 +18,15 @@ class AuditOutcome(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     AUDIT_OUTCOME_ALLOWED: _ClassVar[AuditOutcome]
     AUDIT_OUTCOME_REFUSED: _ClassVar[AuditOutcome]
 
+class DriftIncidentChange(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
+    __slots__ = ()
+    DRIFT_INCIDENT_CHANGE_UNSPECIFIED: _ClassVar[DriftIncidentChange]
+    DRIFT_INCIDENT_CHANGE_OPENED: _ClassVar[DriftIncidentChange]
+    DRIFT_INCIDENT_CHANGE_UPDATED: _ClassVar[DriftIncidentChange]
+    DRIFT_INCIDENT_CHANGE_CLOSED: _ClassVar[DriftIncidentChange]
+    DRIFT_INCIDENT_CHANGE_ACKNOWLEDGED: _ClassVar[DriftIncidentChange]
+    DRIFT_INCIDENT_CHANGE_SILENCED: _ClassVar[DriftIncidentChange]
+
 class DriftIncidentState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
     __slots__ = ()
     DRIFT_INCIDENT_STATE_UNSPECIFIED: _ClassVar[DriftIncidentState]
@@ -28,6 +37,12 @@ class DriftIncidentState(int, metaclass=_enum_type_wrapper.EnumTypeWrapper):
 AUDIT_OUTCOME_UNSPECIFIED: AuditOutcome
 AUDIT_OUTCOME_ALLOWED: AuditOutcome
 AUDIT_OUTCOME_REFUSED: AuditOutcome
+DRIFT_INCIDENT_CHANGE_UNSPECIFIED: DriftIncidentChange
+DRIFT_INCIDENT_CHANGE_OPENED: DriftIncidentChange
+DRIFT_INCIDENT_CHANGE_UPDATED: DriftIncidentChange
+DRIFT_INCIDENT_CHANGE_CLOSED: DriftIncidentChange
+DRIFT_INCIDENT_CHANGE_ACKNOWLEDGED: DriftIncidentChange
+DRIFT_INCIDENT_CHANGE_SILENCED: DriftIncidentChange
 DRIFT_INCIDENT_STATE_UNSPECIFIED: DriftIncidentState
 DRIFT_INCIDENT_STATE_OPEN: DriftIncidentState
 DRIFT_INCIDENT_STATE_ACKNOWLEDGED: DriftIncidentState
@@ -255,7 +270,7 @@ class Metric(_message.Message):
     def __init__(self, signal: _Optional[str] = ..., statistic: _Optional[str] = ..., value: _Optional[float] = ...) -> None: ...
 
 class DriftIncidentChanged(_message.Message):
-    __slots__ = ("incident_id", "revision", "changed_at", "opened_at", "closed_at", "tenant", "model", "model_version", "signal", "state", "severity", "details")
+    __slots__ = ("incident_id", "revision", "changed_at", "opened_at", "closed_at", "tenant", "model", "model_version", "signal", "state", "severity", "details", "change")
     INCIDENT_ID_FIELD_NUMBER: _ClassVar[int]
     REVISION_FIELD_NUMBER: _ClassVar[int]
     CHANGED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -268,6 +283,7 @@ class DriftIncidentChanged(_message.Message):
     STATE_FIELD_NUMBER: _ClassVar[int]
     SEVERITY_FIELD_NUMBER: _ClassVar[int]
     DETAILS_FIELD_NUMBER: _ClassVar[int]
+    CHANGE_FIELD_NUMBER: _ClassVar[int]
     incident_id: str
     revision: int
     changed_at: _timestamp_pb2.Timestamp
@@ -280,4 +296,5 @@ class DriftIncidentChanged(_message.Message):
     state: DriftIncidentState
     severity: str
     details: _struct_pb2.Struct
-    def __init__(self, incident_id: _Optional[str] = ..., revision: _Optional[int] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., opened_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., closed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tenant: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., signal: _Optional[str] = ..., state: _Optional[_Union[DriftIncidentState, str]] = ..., severity: _Optional[str] = ..., details: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ...) -> None: ...
+    change: DriftIncidentChange
+    def __init__(self, incident_id: _Optional[str] = ..., revision: _Optional[int] = ..., changed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., opened_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., closed_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., tenant: _Optional[str] = ..., model: _Optional[str] = ..., model_version: _Optional[str] = ..., signal: _Optional[str] = ..., state: _Optional[_Union[DriftIncidentState, str]] = ..., severity: _Optional[str] = ..., details: _Optional[_Union[_struct_pb2.Struct, _Mapping]] = ..., change: _Optional[_Union[DriftIncidentChange, str]] = ...) -> None: ...
