@@ -71,7 +71,7 @@ replay: python ## Send labelled texts through a platform and check the books: DA
 	@$(ENVIRONMENTS) sync dev
 	@.venv/bin/python tests/replay/replay.py $(DATA) $(ARGS)
 
-bench: python ## Measure this machine: BENCH=single_predictions, intake, log_queries (all three by default), profile, edge, tokens, scheduler, quota, drift_quality or drift_throughput
+bench: python ## Measure this machine: BENCH=single_predictions, intake, log_queries (all three by default), profile, edge, tokens, scheduler, quota, drift_quality, drift_throughput or drift_cost
 	@$(ENVIRONMENTS) sync dev
 	@for bench in $(BENCH); do .venv/bin/python tests/bench/$$bench.py $(ARGS) || exit 1; done
 

@@ -23,8 +23,7 @@ def prediction_columns(predictions: Sequence[PredictionFacts]) -> dict[Watched, 
         **_features(predictions),
         signals.LABEL: CategoryColumn([each.label for each in labelled]),
         signals.CONFIDENCE: _floats(each.confidence for each in labelled),
-        signals.ENTROPY: _floats(map(_entropy, known)),
-        signals.MARGIN: _floats(map(_margin, known)),
+        **_certainty(known),
         signals.LATENCY: _floats(
             each.milliseconds for each in predictions if each.milliseconds is not None
         ),
@@ -110,14 +109,21 @@ def _script(letters: Mapping[str, int]) -> str:
     return min(letters, key=lambda script: (-letters[script], script))
 
 
-def _entropy(probabilities: Sequence[float]) -> float:
-    shares = np.array(probabilities)
-    return -float((shares * np.log(np.where(shares > 0, shares, 1.0))).sum())
-
-
-def _margin(probabilities: Sequence[float]) -> float:
-    second, first = sorted(probabilities)[-2:]
-    return first - second
+def _certainty(known: Sequence[Sequence[float]]) -> dict[Watched, Column]:
+    """Entropy and margin of probabilities, those of as many labels together."""
+    by_labels: dict[int, list[Sequence[float]]] = {}
+    for probabilities in known:
+        by_labels.setdefault(len(probabilities), []).append(probabilities)
+    entropies, margins = [np.empty(0)], [np.empty(0)]
+    for labels, rows in by_labels.items():
+        shares = np.array(rows, np.float64)
+        entropies.append(-(shares * np.log(np.where(shares > 0, shares, 1.0))).sum(axis=1))
+        highest = np.partition(shares, labels - 2, axis=1)
+        margins.append(highest[:, -1] - highest[:, -2])
+    return {
+        signals.ENTROPY: np.concatenate(entropies),
+        signals.MARGIN: np.concatenate(margins),
+    }
 
 
 def _floats(values: Iterable[float]) -> npt.NDArray[np.float64]:

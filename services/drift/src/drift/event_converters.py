@@ -1,7 +1,8 @@
 """Between the event contracts and the domain."""
 
 import math
-from datetime import UTC, datetime
+from collections.abc import Mapping
+from datetime import UTC, datetime, timedelta
 from typing import TypeVar
 
 from google.protobuf.message import DecodeError, Message
@@ -17,6 +18,9 @@ _MOST_DIMENSIONS = 256
 _MOST_FEATURES = 256
 _ROUNDING = 1e-6
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_LATEST = 253_402_300_799
+"""Seconds from the epoch to the end of the year 9999, where datetime and Timestamp end."""
+NumberT = TypeVar("NumberT", int, float)
 MessageT = TypeVar("MessageT", bound=Message)
 
 
@@ -42,14 +46,15 @@ def to_prediction(event: Event) -> PredictionFacts | None:
         raise EventInvalid("tokens")
     if not _is_share(recorded.confidence):
         raise EventInvalid("confidence")
-    probabilities = tuple(recorded.probabilities.values())
+    probabilities = tuple(_plain(recorded.probabilities).values())
     if not all(map(_is_share, probabilities)):
         raise EventInvalid("probabilities")
-    features, predicted = dict(recorded.features), dict(recorded.predicted_values)
-    if not all(0 < len(name) <= _LONGEST_LABEL for name in (*features, *predicted)):
-        raise EventInvalid("features")
-    if max(len(features), len(predicted)) > _MOST_FEATURES:
-        raise EventInvalid("features")
+    features, predicted = _plain(recorded.features), _plain(recorded.predicted_values)
+    if features or predicted:
+        if not all(0 < len(name) <= _LONGEST_LABEL for name in (*features, *predicted)):
+            raise EventInvalid("features")
+        if max(len(features), len(predicted)) > _MOST_FEATURES:
+            raise EventInvalid("features")
     return PredictionFacts(
         about=about,
         predicted_at=predicted_at,
@@ -129,8 +134,15 @@ def _label(label: str) -> str:
     return label
 
 
+def _plain(values: Mapping[str, NumberT]) -> dict[str, NumberT]:
+    """A map of protobuf; its own views are written in Python and take thrice the time."""
+    return {name: values[name] for name in values} if values else {}
+
+
 def _letters(facts: events_pb2.InputFacts) -> dict[str, int]:
-    letters = {script: count for script, count in facts.letters.items() if count}
+    letters = _plain(facts.letters)
+    if 0 in letters.values():
+        letters = {script: count for script, count in letters.items() if count}
     if len(letters) > _MOST_SCRIPTS or not all(0 < len(name) <= _LONGEST_LABEL for name in letters):
         raise EventInvalid("letters")
     return letters
@@ -158,11 +170,9 @@ def _is_share(value: float) -> bool:
 
 
 def _predicted_at(recorded: events_pb2.PredictionRecorded) -> datetime:
-    try:
-        moment = recorded.predicted_at.ToDatetime(UTC)
-    except (ValueError, OverflowError):
-        raise EventInvalid("time") from None
+    seconds, nanos = recorded.predicted_at.seconds, recorded.predicted_at.nanos
     # An absent time reads as the epoch.
-    if moment <= _EPOCH:
+    if not 0 <= seconds <= _LATEST or not 0 <= nanos < 1_000_000_000 or not (seconds or nanos):
         raise EventInvalid("time")
-    return moment
+    # Timestamp's own conversion takes five times as long.
+    return _EPOCH + timedelta(seconds=seconds, microseconds=nanos // 1000)
