@@ -12,6 +12,7 @@ import pytest
 import pytest_asyncio
 from redis.asyncio import Redis
 
+from drift.break_watch import BreakWatch
 from drift.columns import prediction_columns
 from drift.decisions import Decisions
 from drift.domain import ModelVersion, PredictionFacts
@@ -35,6 +36,7 @@ REVIEWS = ModelVersion("reviews", "1")
 PREDICTIONS = "weir:predictions:0"
 FEEDBACK = "weir:feedback"
 MEASUREMENTS = "weir:measurements"
+INCIDENTS = "weir:incidents"
 
 
 @dataclass
@@ -146,13 +148,16 @@ class Service:
         self.references = ReferenceRepository(repository)
         self.decisions = Decisions(minimum_rows=30, q=0.05, smallest=SmallestEffects())
         self.publisher = EventPublisher(redis)
+        self.breaks = BreakWatch(0)
         self.monitor = Monitor(
             self.store,
-            self.publisher,
             Measurer(self.references, self.decisions, minimum_rows=30, clock=lambda: START),
+            self.breaks,
             measurements_stream=MEASUREMENTS,
+            incidents_stream=INCIDENTS,
             window_size=WindowSize(window_rows),
             kept_versions=kept_versions,
+            clock=lambda: START,
         )
         self.predictions = self.consumer(PREDICTIONS)
         self.feedback = self.consumer(FEEDBACK)
@@ -194,6 +199,13 @@ class Service:
     async def measurements(self) -> list[events_pb2.DatasetMeasured]:
         entries = await self.redis.xrange(MEASUREMENTS)
         return [events_pb2.DatasetMeasured.FromString(fields[b"data"]) for _, fields in entries]
+
+    async def incidents(self) -> list[events_pb2.DriftIncidentChanged]:
+        """Every change that was told, in order."""
+        entries = await self.redis.xrange(INCIDENTS)
+        return [
+            events_pb2.DriftIncidentChanged.FromString(fields[b"data"]) for _, fields in entries
+        ]
 
 
 @pytest.fixture

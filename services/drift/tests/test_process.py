@@ -34,13 +34,17 @@ class Process:
 
     def __init__(self, directory: Path, environment: dict[str, str], token: str) -> None:
         self.address = f"unix:{directory}/drift.sock"
+        self.instance = directory.name
+        self.given = environment
         self.environment = {
             "WEIR_GRPC_ADDRESS": self.address,
             "WEIR_METRICS_ADDRESS": "127.0.0.1:0",
+            "WEIR_INSTANCE": self.instance,
             "WEIR_ISSUER": ISSUER,
             "WEIR_AUDIENCE": AUDIENCE,
             "WEIR_DRIFT_WINDOW_ROWS": "100000",
             "WEIR_DRIFT_STORE_INTERVAL": "0.01",
+            "WEIR_DRIFT_LEASE_SECONDS": "1",
             "WEIR_SHUTDOWN_GRACE": "1",
         } | environment
         self.log_file = directory / "drift.log"
@@ -143,7 +147,7 @@ async def test_it_reports_and_stops_cleanly(
     write_reference()
     await publish(own_redis, world.events(80))
     process.start()
-    await until(process.is_serving, 30)
+    await until(process.is_serving, 90)
     await until(lambda: process.has_rows(80))
     report = await process.report()
     assert {signal.status for signal in report.signals} == {pb.SIGNAL_STATUS_MEASURED}
@@ -180,13 +184,43 @@ async def test_killed_at_any_moment_it_counts_each_prediction_once(
         async def has_moved(before: object = before) -> bool:
             return await position() != before
 
-        await until(has_moved, 30)
+        await until(has_moved, 90)
         process.end(signal.SIGKILL)
         process.start()
     killing = False
     await feeding
-    await until(process.is_serving, 30)
-    await until(lambda: process.has_rows(published), 20)
+    await until(process.is_serving, 90)
+    await until(lambda: process.has_rows(published), 60)
+    await redis.aclose()
+
+
+async def test_replica_that_is_killed_is_replaced_and_nothing_counts_twice(
+    tmp_path: Path,
+    process: Process,
+    own_redis: Store,
+    world: Any,
+    write_reference: WriteReference,
+    issuer: FakeIssuer,
+) -> None:
+    write_reference()
+    redis = Redis.from_url(own_redis.url)
+    (tmp_path / "second").mkdir()
+    token = issuer.token("drift:read")
+    with process_at(tmp_path / "second", process.given, token) as second:
+        process.start()
+        second.start()
+        await until(second.is_serving, 90)
+        await publish(own_redis, world.events(40))
+        await until(lambda: second.has_rows(40), 60)
+        holder = (await redis.get(f"weir:drift:lease:{PREDICTIONS}") or b"").decode()
+        replicas = {each.instance: each for each in (process, second)}
+        killed = replicas.pop(holder.split(":")[0])
+        (other,) = replicas.values()
+        await publish(own_redis, world.events(25))
+        killed.end(signal.SIGKILL)
+        await until(lambda: other.has_rows(65), 60)
+        await publish(own_redis, world.events(10))
+        await until(lambda: other.has_rows(75), 60)
     await redis.aclose()
 
 
@@ -196,17 +230,17 @@ async def test_it_waits_for_redis_and_comes_back(
     write_reference()
     own_redis.stop()
     process.start()
-    await until(process.is_waiting, 30)
+    await until(process.is_waiting, 90)
     own_redis.start_ready()
-    await until(process.is_serving, 20)
+    await until(process.is_serving, 60)
     await publish(own_redis, world.events(40))
     await until(lambda: process.has_rows(40))
     own_redis.kill()
-    await until(process.is_waiting, 20)
+    await until(process.is_waiting, 60)
     own_redis.start_ready()
-    await until(process.is_serving, 20)
+    await until(process.is_serving, 60)
     await publish(own_redis, world.events(10))
-    await until(lambda: process.has_rows(50), 20)
+    await until(lambda: process.has_rows(50), 60)
     assert process.running
     assert process.logged("not_serving") == 2
     assert process.logged("serving") == 2
@@ -216,7 +250,7 @@ async def test_it_waits_for_redis_and_comes_back(
 async def test_it_stops_cleanly_while_redis_is_away(process: Process, own_redis: Store) -> None:
     own_redis.stop()
     process.start()
-    await until(process.is_waiting, 30)
+    await until(process.is_waiting, 90)
     assert process.end() == 0
 
 
@@ -225,7 +259,7 @@ def run_to_the_end(environment: dict[str, str]) -> tuple[int, list[dict[str, Any
         [sys.executable, "-m", "drift"],
         env={**os.environ, **environment},
         capture_output=True,
-        timeout=30,
+        timeout=90,
         check=False,
     )
     assert b"Traceback" not in finished.stderr

@@ -1,6 +1,6 @@
 """A window that is full closes: it is kept, measured, and told once under one id."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC
 from pathlib import Path
 from typing import Any
@@ -9,10 +9,10 @@ from uuid import RFC_4122, UUID
 import pytest
 import structlog
 
-from drift.domain import ModelVersion
+from drift.domain import ModelVersion, StateUnavailable
 from drift.measurement import measurement_id
 from drift.state_store import STATE_KEY, StateTransaction
-from servicekit.event_stream import EventStreamUnavailable
+from servicekit.event_stream import Event
 from servicekit.identifiers import time_of
 
 REVIEWS = ModelVersion("reviews", "1")
@@ -69,7 +69,7 @@ async def test_window_that_closes_with_the_last_event_leaves_none_open(
     assert state.closed.rows == 100
 
 
-async def test_measurement_survives_a_crash_before_the_store_under_the_same_id(
+async def test_measurement_is_told_once_though_a_crash_came_before_the_store(
     service: Any,
     world: Any,
     write_reference: WriteReference,
@@ -86,9 +86,8 @@ async def test_measurement_survives_a_crash_before_the_store_under_the_same_id(
         with pytest.raises(Killed):
             await service.predictions.consume_once(service.take_predictions)
     await service.again().consume()
-    before, after = await service.measurements()
-    assert before.measurement_id == after.measurement_id
-    assert (before.window_start, before.rows) == (after.window_start, after.rows)
+    (measured,) = await service.measurements()
+    assert measured.rows == 100
 
 
 async def test_measurement_id_does_not_depend_on_the_batches(
@@ -126,23 +125,26 @@ def test_measurement_ids_differ_by_version_and_by_window(world: Any) -> None:
     assert len(identifiers) == 4
 
 
-async def test_measurement_that_is_not_taken_holds_the_batch_back(
-    service: Any,
-    world: Any,
-    write_reference: WriteReference,
-    monkeypatch: pytest.MonkeyPatch,
+async def test_redis_that_is_full_holds_the_batch_back(
+    service: Any, world: Any, write_reference: WriteReference
 ) -> None:
     write_reference()
     await service.publish(*world.events(150))
+    seen: list[Event] = []
 
-    async def refuse(*_: object) -> None:
-        raise EventStreamUnavailable("Full.")
+    async def note(events: Sequence[Event]) -> None:
+        seen.extend(events)
+        raise Killed
 
-    with monkeypatch.context() as patch:
-        patch.setattr(service.publisher, "publish", refuse)
-        with pytest.raises(EventStreamUnavailable):
-            await service.predictions.consume_once(service.take_predictions)
-    assert await service.rows() == 0
+    with pytest.raises(Killed):
+        await service.predictions.consume_once(note)
+    await service.redis.config_set("maxmemory", 1)
+    try:
+        with pytest.raises(StateUnavailable):
+            await service.take_predictions(seen)
+    finally:
+        await service.redis.config_set("maxmemory", 0)
+    assert (await service.rows(), await service.measurements()) == (0, [])
     await service.again().consume()
     assert len(await service.measurements()) == 1
 

@@ -3,17 +3,25 @@
 import argparse
 import sys
 import time
-from contextlib import AsyncExitStack
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack, suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
+from pathlib import Path
 
 import httpx
 from redis.asyncio import Redis
+from redis.exceptions import RedisError
 
+from drift import incident_grpc_api, webhook
 from drift.availability import Availability
+from drift.break_watch import BreakWatch
 from drift.decisions import Decisions
 from drift.grpc_api import SCOPES, SERVICE, DriftServicer
 from drift.history_store import HistoryStore
+from drift.incident_desk import IncidentDesk
+from drift.incident_gauges import IncidentGauges
+from drift.leases import LeaseKeeper, Work
 from drift.measurement import Measurer
 from drift.model_versions import ModelVersions
 from drift.monitor import BATCH_SIZE, CONSUMER, GROUP, Monitor
@@ -28,20 +36,24 @@ from drift.state_store import StateStore
 from drift.verdict import SmallestEffects
 from drift.version_state import WindowSize
 from servicekit.access_tokens import AccessTokenVerifier, RemoteKeySource
-from servicekit.event_stream import EventConsumer, EventPublisher
+from servicekit.event_stream import EventConsumer
 from servicekit.grpc_server import GrpcServer
+from servicekit.identifiers import new_id
 from servicekit.lifecycle import every, run_until_stopped
 from servicekit.redis_client import open_redis
 from servicekit.revocation_follower import BLOCK, RevocationFollower
 from servicekit.revocations import RevocationList
 from servicekit.startup import describe_settings, run_service
 from servicekit.telemetry import configure_tracing, serve_metrics
-from weir.drift.v1 import drift_pb2_grpc
+from weir.drift.v1 import drift_pb2_grpc, incidents_pb2_grpc
 from weir.events.v1.events_pb2 import TokensRevoked
 
 _BLOCK = 1.0
 _HEALTH_INTERVAL = 1.0
 _OBSERVE_INTERVAL = 10.0
+
+
+Take = Callable[..., Awaitable[None]]
 
 
 class CannotStart(Exception):
@@ -85,12 +97,14 @@ async def serve(settings: Settings) -> None:
         )
         monitor = Monitor(
             store,
-            EventPublisher(redis),
             Measurer(references, decisions, minimum_rows=minimum_rows, clock=_now),
+            BreakWatch(settings.drift_run_length),
             measurements_stream=settings.measurements_stream,
+            incidents_stream=settings.incidents_stream,
             window_size=window_size,
             kept_versions=settings.drift_kept_versions,
             kept_windows=settings.drift_kept_windows,
+            clock=_now,
         )
         reporter = Reporter(
             store,
@@ -138,12 +152,17 @@ async def serve(settings: Settings) -> None:
                 further_audiences=settings.further_audiences.split(","),
                 revocations=revocations,
             ),
-            scopes=SCOPES,
+            scopes=SCOPES | incident_grpc_api.SCOPES,
             tracer_provider=tracer_provider,
             held=True,
         )
         drift_pb2_grpc.add_DriftServiceServicer_to_server(servicer, server.grpc)
         server.expose(SERVICE)
+        desk = IncidentDesk(store, incidents_stream=settings.incidents_stream, clock=_now)
+        incidents_pb2_grpc.add_IncidentServiceServicer_to_server(
+            incident_grpc_api.IncidentServicer(desk), server.grpc
+        )
+        server.expose(incident_grpc_api.SERVICE)
         follower = RevocationFollower(
             reading_redis,
             revocations,
@@ -155,18 +174,74 @@ async def serve(settings: Settings) -> None:
         await stack.enter_async_context(server)
         await run_until_stopped(
             follower.run(),
-            *(
-                _consumer(settings, reading_redis, stream).run(
-                    partial(monitor.take_predictions, stream)
-                )
-                for stream in settings.predictions_streams
-            ),
-            _consumer(settings, reading_redis, settings.feedback_stream).run(
-                partial(monitor.take_feedback, settings.feedback_stream)
-            ),
+            LeaseKeeper(
+                redis,
+                _jobs(settings, reading_redis, monitor)
+                | await _notifying(settings, redis, reading_redis, http),
+                holder=f"{settings.instance}:{new_id()}",
+                seconds=settings.drift_lease_seconds,
+            ).run(),
             every(_HEALTH_INTERVAL, Availability(store, server).check),
             every(_OBSERVE_INTERVAL, observer.observe),
+            every(_OBSERVE_INTERVAL, IncidentGauges(store, clock=_now).observe),
         )
+
+
+def _jobs(settings: Settings, redis: Redis, monitor: Monitor) -> dict[str, Work]:
+    """What replicas share: each stream is consumed by one of them."""
+
+    def consuming(stream: str, take: Take) -> Work:
+        return lambda lease: _consumer(settings, redis, stream).run(
+            partial(take, stream, lease=lease)
+        )
+
+    return {
+        **{
+            stream: consuming(stream, monitor.take_predictions)
+            for stream in settings.predictions_streams
+        },
+        settings.feedback_stream: consuming(settings.feedback_stream, monitor.take_feedback),
+    }
+
+
+async def _notifying(
+    settings: Settings, redis: Redis, reading_redis: Redis, http: httpx.AsyncClient
+) -> dict[str, Work]:
+    """Telling the webhook, where there is one."""
+    if not settings.drift_webhook_url:
+        with suppress(RedisError, OSError):
+            # A group that nobody reads would keep the stream from being trimmed.
+            await redis.xgroup_destroy(settings.incidents_stream, webhook.GROUP)
+        return {}
+    told = webhook.Webhook(
+        http,
+        settings.drift_webhook_url,
+        _secret(settings.drift_webhook_secret_file),
+        give_up_after=settings.drift_webhook_give_up_seconds,
+        clock=time.time,
+    )
+    # One at a time: what was delivered is not told again when the next one fails.
+    consumer = EventConsumer(
+        reading_redis,
+        stream=settings.incidents_stream,
+        group=webhook.GROUP,
+        consumer=webhook.CONSUMER,
+        batch_size=1,
+        block=_BLOCK,
+    )
+    return {"webhook": lambda lease: consumer.run(told.deliver)}
+
+
+def _secret(file: Path | None) -> bytes:
+    if file is None:
+        return b""
+    try:
+        secret = file.read_bytes().strip()
+    except OSError:
+        secret = b""
+    if not secret:
+        raise CannotStart("WEIR_DRIFT_WEBHOOK_SECRET_FILE holds no secret")
+    return secret
 
 
 def _consumer(settings: Settings, redis: Redis, stream: str) -> EventConsumer:

@@ -22,7 +22,7 @@ class Decisions:
     def __init__(self, *, minimum_rows: int, q: float, smallest: SmallestEffects) -> None:
         self._minimum_rows = minimum_rows
         self._q = q
-        self._smallest = smallest
+        self.smallest = smallest
         self._lock = threading.Lock()
         self._kept: dict[ModelVersion, tuple[SignalReference, Decider]] = {}
 
@@ -36,7 +36,7 @@ class Decisions:
         known, decider = self._kept.pop(about, (None, None))
         if decider is None or known is not reference:
             decider = Decider(
-                reference, minimum_rows=self._minimum_rows, q=self._q, smallest=self._smallest
+                reference, minimum_rows=self._minimum_rows, q=self._q, smallest=self.smallest
             )
         if len(self._kept) >= _MOST_KEPT:
             del self._kept[next(iter(self._kept))]

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Set
 from dataclasses import dataclass, field
 from datetime import datetime
 
-from servicekit.errors import InvalidInput, NotFound, Unavailable
+from servicekit.errors import Conflict, InvalidInput, NotFound, Unavailable
 
 _LONGEST_NAME = 100
 
@@ -208,3 +208,27 @@ class StateUnavailable(Unavailable):
     """The events Redis, which holds the windows, is away."""
 
     reason = "STATE_UNAVAILABLE"
+
+
+class IncidentUnknown(NotFound):
+    """There is no such incident, or it is another tenant's."""
+
+    reason = "INCIDENT_NOT_FOUND"
+
+
+class IncidentClosed(Conflict):
+    """It is over: there is nothing to acknowledge or to silence."""
+
+    reason = "INCIDENT_CLOSED"
+
+
+class CursorInvalid(InvalidInput):
+    """A page gave no such cursor."""
+
+    reason = "CURSOR_INVALID"
+
+
+class TimeInvalid(InvalidInput):
+    """A time is missing or makes no sense."""
+
+    reason = "TIME_INVALID"

@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import structlog
@@ -11,7 +12,11 @@ import structlog
 from drift.comparison import compare
 from drift.decisions import Decisions, statistics
 from drift.domain import ModelVersion, ReferenceInvalid, ReferenceMissing
+from drift.impact import estimate_impact
+from drift.incidents import JudgedWindow
+from drift.judging import judge
 from drift.reference_repository import ReferenceRepository
+from drift.signals import SignalReference
 from drift.version_state import Window
 
 _log = structlog.get_logger(__name__)
@@ -42,6 +47,14 @@ class Measurement:
     def drifted(self) -> frozenset[str]:
         """The signals that had, by name."""
         return frozenset(m.signal for m in self.metrics if m.statistic == "drift" and m.value)
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What is told of a closed window, and what incidents are made of."""
+
+    measurement: Measurement
+    judged: JudgedWindow
 
 
 def measurement_id(about: ModelVersion, predicted_at: datetime, last_entry: str) -> UUID:
@@ -75,8 +88,15 @@ class Measurer:
         self._minimum_rows = minimum_rows
         self._clock = clock
 
-    def measure(self, about: ModelVersion, window: Window, last_entry: str) -> Measurement | None:
-        """The measurement of a full window; None, with a log event, if there is no reference."""
+    def reference(self, about: ModelVersion) -> SignalReference | None:
+        """What windows of a version are compared with; None where there is none that is good."""
+        try:
+            return self._references.find(about)
+        except (ReferenceMissing, ReferenceInvalid):
+            return None
+
+    def measure(self, about: ModelVersion, window: Window, last_entry: str) -> Measured | None:
+        """What a full window shows; None, with a log event, if there is no reference."""
         span = window.span()
         if span.first_predicted_at is None or span.last_predicted_at is None:
             return None
@@ -91,7 +111,7 @@ class Measurer:
         verdicts = self._decisions.decide(reference, window.observed)
         found = [(signal.name, signal.statistics()) for signal in signals]
         found += [(verdict.signal.name, statistics(verdict)) for verdict in verdicts]
-        return Measurement(
+        measurement = Measurement(
             measurement_id=measurement_id(about, span.last_predicted_at, last_entry),
             measured_at=self._clock(),
             about=about,
@@ -104,3 +124,13 @@ class Measurer:
                 for statistic, value in statistics_of_it.items()
             ],
         )
+        judged = judge(
+            verdicts,
+            reference,
+            window.observed,
+            start=span.first_predicted_at,
+            end=span.last_predicted_at,
+            smallest=self._decisions.smallest,
+            impact=partial(estimate_impact, reference, window.observed),
+        )
+        return Measured(measurement, judged)

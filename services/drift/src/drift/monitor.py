@@ -2,8 +2,8 @@
 
 A batch is applied in one transaction that also stores the last applied entry, and acknowledged
 afterwards. So an entry that comes again, after a crash or from a replica that was cut off, is at or
-below that position and skipped. Measurements are published before the transaction commits, under
-ids that a repetition gives again: consumers see a window twice rather than never, and know it.
+below that position and skipped. Measurements and changes of incidents are appended to their streams
+by the same transaction: whatever breaks, they are told once, and never of a window that was not.
 
 A publisher's repetition, one prediction in two entries, counts once, too, as long as not thousands
 of others came between them.
@@ -11,20 +11,29 @@ of others came between them.
 
 import asyncio
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import TypeVar
 
 import prometheus_client
 import structlog
+from google.protobuf.message import Message
 
+from drift.break_incidents import on_break, with_calm
+from drift.break_watch import FEEDBACK_ERROR, BreakWatch
 from drift.domain import FeedbackFacts, ModelVersion, PredictionFacts
 from drift.event_converters import EventInvalid, from_measurement, to_feedback, to_prediction
-from drift.measurement import Measurement, Measurer, measurement_id
+from drift.incident_events import from_told
+from drift.incidents import Told, close_all, observe
+from drift.leases import Lease
+from drift.measurement import Measured, Measurement, Measurer, measurement_id
+from drift.signals import CONFIDENCE
 from drift.state_store import NEVER, StateStore, Versions, newest_first
 from drift.version_state import VersionState, Window, WindowSize
 from drift.window_history import KeptWindow, kept_window
-from servicekit.event_stream import Event, EventPublisher, entry_order
+from servicekit.event_stream import Event, entry_order
+from servicekit.identifiers import new_id
 
 _log = structlog.get_logger(__name__)
 
@@ -42,6 +51,12 @@ SKIPPED = prometheus_client.Counter(
     "weir_drift_events_skipped_total", "Events that made no sense.", ["stream", "reason"]
 )
 CLOSED = prometheus_client.Counter("weir_drift_windows_closed_total", "Windows that were filled.")
+WINDOWS = prometheus_client.Counter(
+    "weir_drift_windows_total",
+    "Windows that were filled, by outcome: drift, no_drift, or not_judged where there was no "
+    "reference or not enough data.",
+    ["model", "model_version", "outcome"],
+)
 
 REPEATED = prometheus_client.Counter(
     "weir_drift_events_repeated_total", "Predictions that had been appended before.", ["stream"]
@@ -60,16 +75,19 @@ class EarlierEntriesHeld(Exception):
 class _Batch:
     versions: Versions
     states: dict[ModelVersion, VersionState] = field(default_factory=dict)
-    closed: int = 0
+    outcomes: Counter[tuple[ModelVersion, str]] = field(default_factory=Counter)
+    """Of the windows that were filled."""
     repeated: int = 0
-    measurements: list[Measurement] = field(default_factory=list)
     kept: dict[ModelVersion, list[KeptWindow]] = field(default_factory=dict)
+    told: list[tuple[str, Message]] = field(default_factory=list)
+    """What is told to the world, each with its stream."""
 
 
 class Monitor:
     """Handles batches of the prediction streams and of the feedback stream.
 
     Args:
+        breaks: looks for sudden ones.
         window_size: of a window that begins now.
         kept_versions: model versions of which state is kept.
         kept_windows: closed windows of each that are kept.
@@ -78,44 +96,56 @@ class Monitor:
     def __init__(
         self,
         store: StateStore,
-        publisher: EventPublisher,
         measurer: Measurer,
+        breaks: BreakWatch,
         *,
         measurements_stream: str,
+        incidents_stream: str,
         window_size: WindowSize,
         kept_versions: int,
+        clock: Callable[[], datetime],
         kept_windows: int = 24,
     ) -> None:
         self._store = store
-        self._publisher = publisher
         self._measurer = measurer
+        self._breaks = breaks
         self._measurements_stream = measurements_stream
+        self._incidents_stream = incidents_stream
         self._window_size = window_size
         self._kept_versions = kept_versions
         self._kept_windows = kept_windows
+        self._clock = clock
         self._one_at_a_time = asyncio.Lock()
 
-    async def take_predictions(self, stream: str, events: Sequence[Event]) -> None:
+    async def take_predictions(
+        self, stream: str, events: Sequence[Event], lease: Lease | None = None
+    ) -> None:
         """Applies a batch of PredictionRecorded.
 
+        Args:
+            lease: under which the stream is consumed.
+
         Raises:
-            StateUnavailable, EventStreamUnavailable: Redis is away; nothing was applied.
+            StateUnavailable: Redis is away or full; nothing was applied.
             StateConflict, EarlierEntriesHeld: another replica is at work; nothing was applied.
         """
-        await self._take(stream, events, to_prediction, self._fold_predictions)
+        await self._take(stream, events, lease, to_prediction, self._fold_predictions)
 
-    async def take_feedback(self, stream: str, events: Sequence[Event]) -> None:
-        """Counts a batch of FeedbackRecorded; raises as `take_predictions` does."""
-        await self._take(stream, events, to_feedback, self._fold_feedback)
+    async def take_feedback(
+        self, stream: str, events: Sequence[Event], lease: Lease | None = None
+    ) -> None:
+        """Counts a batch of FeedbackRecorded; as `take_predictions` else."""
+        await self._take(stream, events, lease, to_feedback, self._fold_feedback)
 
     async def _take(
         self,
         stream: str,
         events: Sequence[Event],
+        lease: Lease | None,
         convert: Callable[[Event], FactT | None],
-        fold: Callable[[_Batch, VersionState, Facts[FactT]], None],
+        fold: Callable[[_Batch, VersionState, Facts[FactT]], Awaitable[None]],
     ) -> None:
-        async with self._one_at_a_time, self._store.transaction() as transaction:
+        async with self._one_at_a_time, self._store.transaction(lease) as transaction:
             position = await transaction.position(stream)
             fresh = [e for e in events if entry_order(e.entry_id) > entry_order(position)]
             if not fresh:
@@ -126,37 +156,57 @@ class Monitor:
             batch = _Batch(await transaction.versions())
             for about, of_version in _by_version(facts).items():
                 batch.states[about] = await transaction.load(about)
-                fold(batch, batch.states[about], of_version)
+                await fold(batch, batch.states[about], of_version)
             forgotten = self._forget_oldest(batch)
             for about, closed in batch.kept.items():
                 if about in batch.states:
                     await transaction.keep(about, closed, self._kept_windows)
-            if batch.measurements:
-                measured = [from_measurement(measurement) for measurement in batch.measurements]
-                await self._publisher.publish(self._measurements_stream, measured)
+            for version in forgotten:
+                book = await transaction.incidents(version)
+                self._tell_incidents(batch, version, close_all(book, self._clock()))
             await transaction.store(
-                stream, fresh[-1].entry_id, batch.versions, batch.states, forgotten
+                stream, fresh[-1].entry_id, batch.versions, batch.states, forgotten, batch.told
             )
         _account(stream, len(facts), skipped, batch)
 
-    def _fold_predictions(
+    async def _fold_predictions(
         self, batch: _Batch, state: VersionState, facts: Facts[PredictionFacts]
     ) -> None:
         about = facts[0][1].about
         batch.versions[about] = facts[-1][0]
         fresh = [(entry, fact) for entry, fact in facts if state.recent.add(fact.prediction_id)]
         batch.repeated += len(facts) - len(fresh)
+        labelled = [fact for _, fact in fresh if fact.label]
+        await self._look_for_breaks(
+            batch,
+            about,
+            state,
+            CONFIDENCE.name,
+            [fact.confidence for fact in labelled],
+            [fact.predicted_at for fact in labelled],
+        )
         while fresh:
             taken = state.take([fact for _, fact in fresh], self._window_size)
             entry_id = fresh[taken - 1][0]
             fresh = fresh[taken:]
             if state.open is not None or state.closed is None:
                 continue
-            batch.closed += 1
-            measurement = self._measurer.measure(about, state.closed, entry_id)
-            self._keep(batch, about, state.closed, entry_id, measurement)
-            if measurement is not None:
-                batch.measurements.append(measurement)
+            # A version's first verdict takes half a second; calls must not wait for it.
+            measured = await asyncio.to_thread(
+                self._measurer.measure, about, state.closed, entry_id
+            )
+            batch.outcomes[about, _outcome(measured)] += 1
+            told = measured.measurement if measured else None
+            self._keep(batch, about, state.closed, entry_id, told)
+            if measured is None:
+                continue
+            fact = from_measurement(measured.measurement)
+            batch.told.append((self._measurements_stream, fact))
+            window = with_calm(state.incidents, measured.judged)
+            state.incidents, changes = observe(
+                state.incidents, window, tenant="", now=self._clock(), make_id=new_id
+            )
+            self._tell_incidents(batch, about, changes)
 
     def _keep(
         self,
@@ -175,12 +225,44 @@ class Monitor:
             of_version = [*batch.kept.get(about, ()), kept]
             batch.kept[about] = of_version[-self._kept_windows :] if self._kept_windows else []
 
-    def _fold_feedback(
+    def _tell_incidents(self, batch: _Batch, about: ModelVersion, changes: Sequence[Told]) -> None:
+        batch.told += [(self._incidents_stream, from_told(about, told)) for told in changes]
+
+    async def _look_for_breaks(
+        self,
+        batch: _Batch,
+        about: ModelVersion,
+        state: VersionState,
+        signal: str,
+        values: Sequence[float],
+        times: Sequence[datetime],
+    ) -> None:
+        reference = self._measurer.reference(about)
+        if reference is None or not values:
+            return
+        # To calibrate takes a second, once.
+        limits = await asyncio.to_thread(self._breaks.limits, reference)
+        state.standings, found = self._breaks.look(limits, state.standings, signal, values, times)
+        for each in found:
+            state.incidents, changes = on_break(
+                state.incidents, each, tenant="", now=self._clock(), make_id=new_id
+            )
+            self._tell_incidents(batch, about, changes)
+
+    async def _fold_feedback(
         self, batch: _Batch, state: VersionState, facts: Facts[FeedbackFacts]
     ) -> None:
         feedback = [fact for _, fact in facts]
         batch.versions.setdefault(feedback[0].about, NEVER)
         state.take_feedback(feedback, self._window_size)
+        await self._look_for_breaks(
+            batch,
+            feedback[0].about,
+            state,
+            FEEDBACK_ERROR,
+            [float(not fact.agreed) for fact in feedback],
+            [_appended_at(entry) for entry, _ in facts],
+        )
 
     def _forget_oldest(self, batch: _Batch) -> Sequence[ModelVersion]:
         forgotten = newest_first(batch.versions)[self._kept_versions :]
@@ -214,10 +296,22 @@ def _read(
     return facts, skipped
 
 
+def _appended_at(entry_id: str) -> datetime:
+    return datetime.fromtimestamp(entry_order(entry_id)[0] / 1000, UTC)
+
+
+def _outcome(measured: Measured | None) -> str:
+    if measured is None or not measured.judged.groups:
+        return "not_judged"
+    return "drift" if any(group.drifted for group in measured.judged.groups) else "no_drift"
+
+
 def _account(stream: str, read: int, skipped: Counter[str], batch: _Batch) -> None:
     APPLIED.labels(stream).inc(read - batch.repeated)
     REPEATED.labels(stream).inc(batch.repeated)
-    CLOSED.inc(batch.closed)
+    CLOSED.inc(batch.outcomes.total())
+    for (about, outcome), count in batch.outcomes.items():
+        WINDOWS.labels(about.model, about.version, outcome).inc(count)
     for reason, count in skipped.items():
         SKIPPED.labels(stream, reason).inc(count)
     if skipped:

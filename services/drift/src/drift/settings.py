@@ -1,6 +1,7 @@
 """Settings of the drift service."""
 
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from pydantic import Field, ValidationInfo, field_validator
 
@@ -10,6 +11,8 @@ from servicekit.settings import (
     TelemetrySettings,
     TokenSettings,
 )
+
+_LOOPBACK = {"127.0.0.1", "::1", "localhost"}
 
 
 class Settings(GrpcServerSettings, TokenSettings, EventSettings, TelemetrySettings):
@@ -26,6 +29,9 @@ class Settings(GrpcServerSettings, TokenSettings, EventSettings, TelemetrySettin
     feedback_stream: str = Field(default="weir:feedback", description="Stream of FeedbackRecorded.")
     measurements_stream: str = Field(
         default="weir:measurements", description="Stream that DatasetMeasured is published to."
+    )
+    incidents_stream: str = Field(
+        default="weir:incidents", description="Stream that DriftIncidentChanged is published to."
     )
     drift_window_rows: int = Field(
         default=1000,
@@ -80,6 +86,13 @@ class Settings(GrpcServerSettings, TokenSettings, EventSettings, TelemetrySettin
         description="The same for the projection: how much better than chance a classifier tells "
         "window from reference, from 0 to 1.",
     )
+    drift_run_length: int = Field(
+        default=100_000_000,
+        ge=0,
+        description="Rows of a signal without any break in which the detectors of sudden breaks "
+        "give one false alarm, on average: at 200 predictions a second the default is six days. "
+        "0 looks for none.",
+    )
     drift_kept_versions: int = Field(
         default=100,
         ge=1,
@@ -94,12 +107,50 @@ class Settings(GrpcServerSettings, TokenSettings, EventSettings, TelemetrySettin
         "for comparisons of times; some 250 KB each for a text model.",
     )
     drift_store_interval: float = Field(
-        default=1.0,
+        default=2.0,
         ge=0,
         le=10,
         description="Shortest time between two stores of a stream that is not behind, seconds: a "
         "trickle of predictions should not cost the events Redis a synced write each.",
     )
+
+    drift_lease_seconds: float = Field(
+        default=10.0,
+        ge=1,
+        le=300,
+        description="Each stream is consumed by one replica at a time; when that one dies another "
+        "takes over within four thirds of this.",
+    )
+
+    drift_webhook_url: str = Field(
+        default="",
+        description="Where incidents are posted to when they open, change and close; empty for "
+        "nowhere. https, and no redirects are followed.",
+    )
+    drift_webhook_secret_file: Path | None = Field(
+        default=None, description="File with the secret that notifications are signed with."
+    )
+    drift_webhook_insecure: bool = Field(
+        default=False,
+        validate_default=True,
+        description="Lets the webhook be http where it is on this very machine.",
+    )
+    drift_webhook_give_up_seconds: float = Field(
+        default=3600,
+        gt=0,
+        description="For how long after it happened a notification is tried that nobody takes.",
+    )
+
+    @field_validator("drift_webhook_insecure")
+    @classmethod
+    def _webhook_is_safe(cls, insecure: bool, others: ValidationInfo) -> bool:
+        url = others.data.get("drift_webhook_url", "")
+        parts = urlsplit(url)
+        if not url or (parts.scheme == "https" and parts.hostname):
+            return insecure
+        if parts.scheme == "http" and insecure and parts.hostname in _LOOPBACK:
+            return insecure
+        raise ValueError("drift_webhook_url is not https, nor http on this machine with this set")
 
     @field_validator("drift_minimum_rows")
     @classmethod

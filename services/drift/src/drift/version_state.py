@@ -4,8 +4,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
+from drift.break_watch import Standings
 from drift.columns import feedback_columns, key_of, prediction_columns
 from drift.domain import FeedbackFacts, FeedbackSummary, PredictionFacts, WindowSpan
+from drift.incidents import IncidentBook
 from drift.intervals import wilson
 from drift.signals import SignalWindow
 
@@ -118,6 +120,9 @@ class VersionState:
     closed: Window | None = None
     feedback: FeedbackCount = field(default_factory=FeedbackCount)
     recent: RecentPredictions = field(default_factory=RecentPredictions)
+    incidents: IncidentBook = field(default_factory=IncidentBook)
+    standings: Standings = field(default_factory=dict)
+    """Of the detectors of sudden breaks."""
 
     def take(self, predictions: Sequence[PredictionFacts], size: WindowSize) -> int:
         """Takes predictions up to the one that closes a window, which then is `closed`."""
