@@ -6,14 +6,15 @@ import grpc
 import pytest
 from google.protobuf.message import Message
 from google.protobuf.message_factory import GetMessageClass
+from google.protobuf.timestamp_pb2 import Timestamp
 from security.world import EVERYTHING, MINE, THEIRS, World
 
-from weir.drift.v1 import drift_pb2
+from weir.drift.v1 import drift_pb2, incidents_pb2
 from weir.predictions.v1 import audit_pb2, predictions_pb2, privacy_pb2
 
 SERVICES = [
     service
-    for file in (predictions_pb2, privacy_pb2, audit_pb2, drift_pb2)
+    for file in (predictions_pb2, privacy_pb2, audit_pb2, drift_pb2, incidents_pb2)
     for service in file.DESCRIPTOR.services_by_name.values()
 ]
 METHODS = [(service, method) for service in SERVICES for method in service.methods]
@@ -21,6 +22,7 @@ HARMLESS: dict[str, dict[str, Any]] = {
     "RecordFeedback": {"correct_label": "positive"},
     "EraseSubject": {"subject": "nobody"},
     "GetReport": {"model": "sentiment"},
+    "SilenceIncident": {"until": Timestamp(seconds=2_000_000_000)},
     # Its own part of the trail repeats the ids that it asked for.
     "ListAuditRecords": {"filter": audit_pb2.AuditFilter(tenant=THEIRS)},
     "ExportPredictions": {"format": predictions_pb2.EXPORT_FORMAT_JSON_LINES},
@@ -67,7 +69,8 @@ def ask(world: World, service: Any, method: Any, request: Message) -> tuple[grpc
 def test_nothing_of_another_tenant_is_found(world: World, service: Any, method: Any) -> None:
     status, told = ask(world, service, method, request_of(world, method))
     names_something = any(
-        name in method.input_type.fields_by_name for name in ("prediction_id", "erasure_id")
+        name in method.input_type.fields_by_name
+        for name in ("prediction_id", "erasure_id", "incident_id")
     )
     if names_something:
         assert status is grpc.StatusCode.NOT_FOUND, told

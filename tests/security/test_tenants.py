@@ -20,12 +20,13 @@ pytestmark = pytest.mark.timeout(600)
 
 SHARED = {"model", "version"}
 """Parameters that name what all tenants share."""
-UNKNOWN = {"prediction_id", "erasure_id"}
+UNKNOWN = {"prediction_id", "erasure_id", "incident_id"}
 """Ids that are UUIDs; an unknown one is one, too."""
 NUMBERS = {"number": "1"}
 """Parameters that count within another one's thing."""
 MINIMAL: dict[str, dict[str, Any]] = {
     "POST /v1/predictions/{prediction_id}/feedback": {"correct_label": "positive"},
+    "POST /v1/drift/incidents/{incident_id}/silence": {"until": "2030-01-01T00:00:00Z"},
     "PATCH /v1/clients/{client_id}": {"disabled": True},
     "PATCH /v1/keys/{key_id}": {"name": "mine now"},
 }

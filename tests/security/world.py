@@ -14,6 +14,7 @@ import httpx
 import yaml
 from joserfc import jwt
 from joserfc.jwk import ECKey
+from security.foreign_incident import put_incident
 
 from gateway.roles import ROLES
 from testkit.platform import Platform, wait_until
@@ -142,6 +143,7 @@ def _fill(world: World) -> None:
         opinion = {"correct_label": "negative", "comment": "isolated-other said so"}
         api.post(f"{path}/feedback", json=opinion).raise_for_status()
         wait_until(lambda: bool(api.get(f"{path}/feedback").json()["feedback"]), "their feedback")
+    world.owned["incident_id"] = put_incident(world.platform, THEIRS)
     known = {name for operation in world.operations for name in operation.parameters}
     if "client_id" in known:
         world.owned["client_id"] = THEIRS

@@ -21,7 +21,7 @@ from servicekit.errors import NotFound
 from servicekit.grpc_server import GrpcServer
 from servicekit.settings import GrpcServerSettings
 from testkit.issuer import AUDIENCE, ISSUER, FakeIssuer
-from weir.drift.v1 import drift_pb2, drift_pb2_grpc
+from weir.drift.v1 import drift_pb2, drift_pb2_grpc, incidents_pb2, incidents_pb2_grpc
 from weir.inference.v1 import inference_pb2 as inference
 from weir.inference.v1 import inference_pb2_grpc
 from weir.predictions.v1 import audit_pb2 as audit
@@ -33,6 +33,7 @@ from .oip_backend import OIP_SCOPES, FakeOip, register_oip
 
 PREDICTION_ID = "0199f3c2-6f0a-7c1e-9d55-2b8f4c6e0a11"
 ERASURE_ID = "0199f3c2-6f0a-7c1e-9d55-2b8f4c6e0a22"
+INCIDENT_ID = "0199f3c2-6f0a-7c1e-9d55-2b8f4c6e0a33"
 PREDICTED_AT = Timestamp(seconds=1_790_000_000)
 
 
@@ -270,6 +271,43 @@ class FakeDrift(drift_pb2_grpc.DriftServiceServicer):
         return self.plan
 
 
+class FakeIncidents(incidents_pb2_grpc.IncidentServiceServicer):
+    def __init__(self) -> None:
+        self.calls = Recorder()
+        self.incident = incidents_pb2.Incident(
+            incident_id=INCIDENT_ID,
+            revision=1,
+            model="sentiment",
+            model_version="2",
+            group="text",
+            signal="input_tokens",
+            direction="up",
+            state=incidents_pb2.INCIDENT_STATE_OPEN,
+            opened_at=PREDICTED_AT,
+            severity="critical",
+            action="investigate",
+        )
+        self.next_cursor = ""
+
+    async def ListIncidents(self, request: Any, context: Any) -> Any:
+        await self.calls.note(request)
+        return incidents_pb2.ListIncidentsResponse(
+            incidents=[self.incident], next_cursor=self.next_cursor
+        )
+
+    async def GetIncident(self, request: Any, context: Any) -> Any:
+        await self.calls.note(request)
+        return incidents_pb2.GetIncidentResponse(incident=self.incident)
+
+    async def AcknowledgeIncident(self, request: Any, context: Any) -> Any:
+        await self.calls.note(request)
+        return incidents_pb2.AcknowledgeIncidentResponse(incident=self.incident)
+
+    async def SilenceIncident(self, request: Any, context: Any) -> Any:
+        await self.calls.note(request)
+        return incidents_pb2.SilenceIncidentResponse(incident=self.incident)
+
+
 @dataclass
 class Backends:
     """The three services, and the servers that a test may stop."""
@@ -279,6 +317,7 @@ class Backends:
     privacy: FakePrivacy
     audit: FakeAudit
     drift: FakeDrift
+    incidents: FakeIncidents
     oip: FakeOip
     servers: dict[str, GrpcServer]
 
@@ -295,6 +334,7 @@ async def running_backends(directory: Path, issuer: FakeIssuer) -> AsyncIterator
         FakePrivacy(),
         FakeAudit(),
         FakeDrift(),
+        FakeIncidents(),
         FakeOip(),
         {},
     )
@@ -308,6 +348,11 @@ async def running_backends(directory: Path, issuer: FakeIssuer) -> AsyncIterator
         privacy_pb2_grpc.add_PrivacyServiceServicer_to_server(backends.privacy, server)
         audit_pb2_grpc.add_AuditServiceServicer_to_server(backends.audit, server)
 
+    def register_drift(servicer: Any, server: Any) -> None:
+        drift_pb2_grpc.add_DriftServiceServicer_to_server(servicer, server)
+        incidents_pb2_grpc.add_IncidentServiceServicer_to_server(backends.incidents, server)
+
+    incidents = "weir.drift.v1.IncidentService"
     erasing = "weir.predictions.v1.PrivacyService"
     plan: list[tuple[str, str, dict[str, str], Callable[[Any, Any], None], Any]] = [
         (
@@ -343,18 +388,24 @@ async def running_backends(directory: Path, issuer: FakeIssuer) -> AsyncIterator
         (
             "drift",
             "weir.drift.v1.DriftService",
-            dict.fromkeys(
-                (
-                    "GetReport",
-                    "RenderReport",
-                    "ListReports",
-                    "CompareRanges",
-                    "RenderComparison",
-                    "GetPower",
+            {
+                **dict.fromkeys(
+                    (
+                        "GetReport",
+                        "RenderReport",
+                        "ListReports",
+                        "CompareRanges",
+                        "RenderComparison",
+                        "GetPower",
+                        f"../{incidents}/ListIncidents",
+                        f"../{incidents}/GetIncident",
+                    ),
+                    "drift:read",
                 ),
-                "drift:read",
-            ),
-            drift_pb2_grpc.add_DriftServiceServicer_to_server,
+                f"../{incidents}/AcknowledgeIncident": "drift:manage",
+                f"../{incidents}/SilenceIncident": "drift:manage",
+            },
+            register_drift,
             backends.drift,
         ),
     ]

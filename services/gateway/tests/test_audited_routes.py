@@ -12,14 +12,17 @@ from gateway.audit_trail import AuditTrail
 from gateway.audited_routes import act_of
 from testkit.issuer import FakeIssuer
 
-from .backends import PREDICTION_ID
+from .backends import INCIDENT_ID, PREDICTION_ID
 from .conftest import Call
 
 ORDINARY = {"models:predict", "models:read", "predictions:read", "feedback:write", "drift:read"}
 """Scopes of everyday use: what only needs these is no administration."""
 NEEDING_SOMEBODY = ("/v1/clients", "/v1/keys")
 """What they do is tested where there are clients and keys to do it to."""
-BODIES = {"/v1/erasures": {"subject": "alice"}}
+BODIES = {
+    "/v1/erasures": {"subject": "alice"},
+    "/v1/drift/incidents/{incident_id}/silence": {"until": "2026-12-01T06:00:00Z"},
+}
 
 Told = list[tuple[str, dict[str, Any]]]
 
@@ -58,7 +61,12 @@ async def send(
     http: httpx.AsyncClient, route: APIRoute, token: str | None, *, body: bool = True
 ) -> httpx.Response:
     path = route.path.format(
-        model="sentiment", erasure_id=PREDICTION_ID, client_id="c", key_id="k", number=1
+        model="sentiment",
+        erasure_id=PREDICTION_ID,
+        client_id="c",
+        key_id="k",
+        number=1,
+        incident_id=INCIDENT_ID,
     )
     (method,) = route.methods
     headers = {} if token is None else {"authorization": f"Bearer {token}"}

@@ -19,7 +19,13 @@ from gateway.admin_shapes import (
 from gateway.api_answers import Problem
 from gateway.api_completion import MEANINGS, complete
 from gateway.api_key_description import take_api_keys
-from gateway.api_shapes import ErasureBody, FeedbackBody, PredictBatchBody, PredictBody
+from gateway.api_shapes import (
+    ErasureBody,
+    FeedbackBody,
+    PredictBatchBody,
+    PredictBody,
+    SilenceBody,
+)
 from gateway.drift_shapes import ComparisonBody, TimeRangeBody
 from gateway.v2_shapes import ControlBody, IndexBody, InferBody
 
@@ -127,6 +133,7 @@ _UNSEEN = (
     ErasureBody,
     ComparisonBody,
     TimeRangeBody,
+    SilenceBody,
     InferBody,
     IndexBody,
     ControlBody,

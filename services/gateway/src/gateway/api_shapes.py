@@ -3,7 +3,14 @@
 import re
 from typing import Annotated
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    AwareDatetime,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+)
 
 from gateway.text_rules import fault_of, is_clean
 
@@ -32,6 +39,13 @@ def _is_name(text: str) -> str:
     if _CONTROL.search(text):
         raise ValueError("holds a control character")
     return text
+
+
+def _is_written(moment: object) -> object:
+    """Times are texts in JSON: a number may be seconds or milliseconds."""
+    if not isinstance(moment, str):
+        raise ValueError("is no text")
+    return moment
 
 
 PlainText = Annotated[str, AfterValidator(_is_text)]
@@ -95,4 +109,12 @@ class FeedbackBody(RequestBody):
     )
     comment: Annotated[str, AfterValidator(_is_clean)] | None = Field(
         default=None, max_length=2000, description="For whoever reads the log."
+    )
+
+
+class SilenceBody(RequestBody):
+    """Until when nobody is to be notified."""
+
+    until: Annotated[AwareDatetime, BeforeValidator(_is_written)] = Field(
+        strict=False, examples=["2026-12-01T06:00:00Z"], description="With a zone."
     )

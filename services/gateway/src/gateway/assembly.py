@@ -28,6 +28,8 @@ from gateway.health_checks import HealthChecks, grpc_check
 from gateway.idempotency import Idempotency
 from gateway.idempotency_store import IdempotencyStore
 from gateway.identity_assembly import followed_identity
+from gateway.incident_client import IncidentClient
+from gateway.incident_routes import incident_routes
 from gateway.inference_client import InferenceClient
 from gateway.key_directory import followed_signing_keys
 from gateway.log_routes import log_routes
@@ -261,6 +263,12 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
                 audit_routes(access, AuditClient(log_channel), audit),
                 drift_routes(
                     access, DriftClient(drift_channel), max_body_bytes=settings.max_body_bytes
+                ),
+                incident_routes(
+                    access,
+                    IncidentClient(drift_channel),
+                    audit,
+                    max_body_bytes=settings.max_body_bytes,
                 ),
                 *admin_routes(access, identity, audit, idempotency, settings),
                 oauth_routes(server, audit),

@@ -199,6 +199,12 @@ class ClientGoneUnserved(ClientGone):
     """They closed it before anything was sent: nothing has been done."""
 
 
+class IncidentUnknown(NotFound):
+    """There is no such incident, or it is another tenant's."""
+
+    reason = "INCIDENT_NOT_FOUND"
+
+
 class ModelUnknown(NotFound):
     """No such model is served."""
 
