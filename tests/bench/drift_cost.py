@@ -42,7 +42,7 @@ WARM_UP = 2100
 BOUND = 150.0
 """Microseconds for each prediction."""
 _PAUSE = 0.05
-_PATIENCE = 120.0
+_PATIENCE = 300.0
 
 
 class Texts:
