@@ -48,8 +48,11 @@ _CONTEXTS = {
     "drift": "Drift",
 }
 _DECLARED = """
-import importlib, json, sys
-importlib.import_module(sys.argv[1] + ".__main__")
+import importlib, importlib.util, json, sys
+# A service may read its parts only while it starts.
+for module in ("__main__", "assembly"):
+    if importlib.util.find_spec(f"{sys.argv[1]}.{module}"):
+        importlib.import_module(f"{sys.argv[1]}.{module}")
 from prometheus_client import REGISTRY
 from prometheus_client.metrics import MetricWrapperBase
 # Only the collector itself knows its labels before they have values.

@@ -34,8 +34,8 @@ def log() -> Dashboard:
         .with_panel(
             number(
                 "Dead letters in a day",
-                "Events that can never become rows; `python -m prediction_log dead-letters` shows "
-                "them.",
+                "Events that can never become rows; `python -m prediction_log dead-letters list` "
+                "shows them.",
                 "sum(increase(weir_prediction_log_dead_letters_total[1d]))",
                 unit="short",
                 bounds=Bounds(0.5, 10),

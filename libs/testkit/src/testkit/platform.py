@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import socket
 import time
 from collections.abc import Callable, Iterator, Mapping
@@ -84,6 +85,16 @@ class Platform:
             headers={"Authorization": f"Bearer {bearer}"},
             timeout=20.0,
         )
+
+    def metrics(self, service: str) -> str:
+        """What a service tells Prometheus now, in the text format."""
+        if service == "gateway":
+            url = f"{self.endpoints.http}/metrics"
+        else:
+            log = self.home.log_file(service).read_text()
+            *_, address = re.findall(r'"address": ?"([^"]+)"[^\n]*"event": ?"metrics_served"', log)
+            url = f"http://{address}/metrics"
+        return httpx.get(url, timeout=20.0).raise_for_status().text
 
 
 @contextmanager
