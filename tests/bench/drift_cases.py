@@ -101,10 +101,10 @@ class Station:
         return SignalReference(ABOUT, self.name, whole, None, tuple(days))
 
 
-def stations(directory: Path) -> list[Station]:
-    """All that are there, by name."""
+def stations(directory: Path, most: int | None = None) -> list[Station]:
+    """The first that are there, by name."""
     found = []
-    for file in sorted(directory.glob("*.csv.gz")):
+    for file in sorted(directory.glob("*.csv.gz"))[:most]:
         with gzip.open(file, "rt") as lines:
             rows = list(csv.DictReader(lines))
         numbers = [[float(r[n]) if r[n] != "NA" else np.nan for n in _NUMBERS] for r in rows]
