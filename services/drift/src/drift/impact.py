@@ -5,16 +5,16 @@ from dataclasses import dataclass
 import numpy as np
 
 from drift.domain import Estimate
-from drift.domain_classifier import Floats, separate
+from drift.domain_classifier import Floats
 from drift.signals import CONFIDENCE, PROJECTION, KnownAccuracy, SignalReference, SignalWindow
 from drift.vector_reservoir import RIGHT, UNKNOWN, VectorReservoir
 
 _DRAWS = 200
-_LARGEST_WEIGHT = 20.0
-_STEPS = 10
-_SMALLEST_STEP = 1e-9
-_RIDGE = 1.0
-"""Pulls the recalibration towards the confidence as it is, with the force of one row."""
+_STEPS = 12
+_PENALTY = 20.0
+"""On standardised columns: what 66 of them say of one reference must hold in the next window."""
+_INTERCEPT_PENALTY = 1e-6
+_LARGEST_LOG_ODDS = 15.0
 _FEWEST_OUTCOMES = 50
 _SEED = 20_260_305
 
@@ -26,7 +26,7 @@ class Impact:
     accuracy: Estimate
     reference_accuracy: float
     recalibrated: bool
-    """Whether the reference's rows could be weighted to look like the window's."""
+    """Whether more than the confidence was asked: what kind of row it is of."""
 
     @property
     def expected_loss(self) -> float:
@@ -38,19 +38,20 @@ def estimate_impact(reference: SignalReference, window: SignalWindow) -> Impact 
     """The accuracy that the confidences of a window speak for.
 
     A confidence is worth what the reference's right and wrong answers say. With vectors on both
-    sides these answers are weighted by how much each row looks like one of the window (the odds of
-    the domain classifier), so that a confidence is worth what it is worth among such texts.
-    Source: Sugiyama, Krauledat and Mueller, "Covariate shift adaptation by importance weighted
-    cross validation", JMLR 8 (2007).
+    sides a regression on confidence and vector says which answers are right, so that a confidence
+    is worth what it is worth among such rows: in kinds of rows that the reference hardly had, too.
+    Rows of the reference that are weighted to look like the window's (by a domain classifier) are
+    too few then: that missed by more than twice as much.
 
     None where the reference does not know which of its answers were right, or the window has no
     confidences.
     """
     ours, theirs = window.vectors(PROJECTION), reference.window.vectors(PROJECTION)
-    if ours is not None and theirs is not None:
+    if ours is not None and theirs is not None and ours.dimensions == theirs.dimensions:
         known = (theirs.sample.outcomes != UNKNOWN) & np.isfinite(theirs.sample.confidences)
-        if known.sum() >= _FEWEST_OUTCOMES and len(ours.sample) >= _FEWEST_OUTCOMES:
-            return _weighted(theirs, known, ours)
+        answered = np.isfinite(ours.sample.confidences)
+        if min(known.sum(), answered.sum()) >= _FEWEST_OUTCOMES:
+            return _regressed(theirs, known, ours, answered)
     confidences = window.number(CONFIDENCE)
     if reference.known is None or confidences is None or not reference.known.bins:
         return None
@@ -73,68 +74,62 @@ def _binned(known: KnownAccuracy, values: Floats, weights: np.ndarray) -> Impact
     return Impact(interval, float(right.sum() / rows.sum()), False)
 
 
-def _weighted(reference: VectorReservoir, known: np.ndarray, window: VectorReservoir) -> Impact:
+def _regressed(
+    reference: VectorReservoir, known: np.ndarray, window: VectorReservoir, answered: np.ndarray
+) -> Impact:
     right = (reference.sample.outcomes[known] == RIGHT).astype(np.float64)
-    logits = _logit(reference.sample.confidences[known])
-    answered = np.isfinite(window.sample.confidences)
-    ours = _logit(window.sample.confidences[answered])
-    separation = separate(
-        window.vectors().astype(np.float64), reference.vectors()[known].astype(np.float64)
-    )
-    weights = np.minimum(np.exp(separation.reference_odds), _LARGEST_WEIGHT)
-    weights *= len(weights) / weights.sum()
-    calibration = _calibration(logits, right, weights)
-    worth = _recalibrated(ours, calibration.solution)
-    slope = (worth * (1 - worth)) @ _design(ours) / len(ours)
-    left_open = float(slope @ calibration.covariance @ slope)
+    theirs = _columns(reference)[known]
+    ours = _columns(window)[answered]
+    centre, spread = theirs.mean(axis=0), theirs.std(axis=0)
+    spread = np.where(spread > 0, spread, 1.0)
+    design, asked = (_with_intercept((side - centre) / spread) for side in (theirs, ours))
+    fit = _fit(design, right)
+    worth = _chances(asked, fit.solution)
+    slope = (worth * (1 - worth)) @ asked / len(asked)
+    left_open = float(slope @ fit.covariance @ slope)
     return Impact(_around(float(worth.mean()), left_open, len(ours)), float(right.mean()), True)
 
 
 @dataclass(frozen=True, slots=True)
-class _Calibration:
-    """Platt's scaling of a confidence: intercept and slope on its logit."""
+class _Fit:
+    """Logistic regression of being right."""
 
     solution: Floats
     covariance: Floats
-    """Robust to the weights (Huber's sandwich)."""
+    """Huber's sandwich."""
 
 
-def _calibration(logits: Floats, right: Floats, weights: Floats) -> _Calibration:
-    design, start = _design(logits), np.array([0.0, 1.0])
-
-    def cost(at: Floats) -> float:
-        odds = design @ at
-        return float(
-            weights @ (np.logaddexp(0.0, odds) - right * odds)
-            + _RIDGE / 2 * ((at - start) ** 2).sum()
-        )
-
-    solution = start
+def _fit(design: Floats, right: Floats) -> _Fit:
+    """By Newton's method with a ridge penalty."""
+    penalty = np.full(design.shape[1], _PENALTY)
+    penalty[-1] = _INTERCEPT_PENALTY
+    solution = np.zeros(design.shape[1])
     for _ in range(_STEPS):
-        probability = _recalibrated(logits, solution)
-        gradient = design.T @ (weights * (right - probability)) - _RIDGE * (solution - start)
-        step = np.linalg.solve(_curvature(design, weights, probability), gradient)
-        # Newton's step is too long where probabilities are extreme.
-        while cost(solution + step) > cost(solution) and np.abs(step).max() > _SMALLEST_STEP:
-            step /= 2
-        solution = solution + step
-    probability = _recalibrated(logits, solution)
-    inverse = np.linalg.inv(_curvature(design, weights, probability))
-    scores = design * (weights * (right - probability))[:, None]
-    return _Calibration(solution, inverse @ (scores.T @ scores) @ inverse)
+        chances = _chances(design, solution)
+        gradient = design.T @ (right - chances) - penalty * solution
+        solution = solution + np.linalg.solve(_curvature(design, chances, penalty), gradient)
+    chances = _chances(design, solution)
+    inverse = np.linalg.inv(_curvature(design, chances, penalty))
+    scores = design * (right - chances)[:, None]
+    return _Fit(solution, inverse @ (scores.T @ scores) @ inverse)
 
 
-def _design(logits: Floats) -> Floats:
-    return np.column_stack([np.ones(len(logits)), logits])
+def _columns(rows: VectorReservoir) -> Floats:
+    """[rows, 2 + dimensions] What a row is asked for: its confidence, and what kind it is of."""
+    logits = _logit(rows.sample.confidences)
+    return np.column_stack([logits, logits**2, rows.vectors().astype(np.float64)])
 
 
-def _curvature(design: Floats, weights: Floats, probability: Floats) -> Floats:
-    weighted = weights * probability * (1 - probability)
-    return np.asarray((design.T * weighted) @ design + _RIDGE * np.eye(2))
+def _with_intercept(columns: Floats) -> Floats:
+    return np.column_stack([columns, np.ones(len(columns))])
 
 
-def _recalibrated(logits: Floats, calibration: Floats) -> Floats:
-    odds = np.clip(calibration[0] + calibration[1] * logits, -15, 15)
+def _curvature(design: Floats, chances: Floats, penalty: Floats) -> Floats:
+    return np.asarray((design.T * (chances * (1 - chances))) @ design + np.diag(penalty))
+
+
+def _chances(design: Floats, solution: Floats) -> Floats:
+    odds = np.clip(design @ solution, -_LARGEST_LOG_ODDS, _LARGEST_LOG_ODDS)
     return np.asarray(1 / (1 + np.exp(-odds)))
 
 

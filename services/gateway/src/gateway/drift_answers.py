@@ -143,7 +143,7 @@ class Impact(BaseModel):
     reference_accuracy: float
     expected_loss: float = Field(description="Accuracy that is lost; below 0 if some was won.")
     recalibrated: bool = Field(
-        description="Whether the reference's rows were weighted to look like the window's."
+        description="Whether more than the confidences was asked: what kinds of rows they are of."
     )
 
 
