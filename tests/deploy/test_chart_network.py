@@ -83,6 +83,19 @@ def test_external_stores_are_reached_in_their_networks_alone() -> None:
     assert blocks == {(5432, "10.9.0.0/24"), (6379, "10.8.0.0/24")}
 
 
+def test_drift_reaches_its_webhook_and_nobody_else_does() -> None:
+    hook = {"url": "https://alerts.example.com/weir", "cidrs": ["198.51.100.0/24"], "port": 8443}
+    blocks = {
+        (policy["metadata"]["name"], port["port"], peer["ipBlock"]["cidr"])
+        for policy in render({"drift": {"webhook": hook}}).of_kind("NetworkPolicy")
+        for rule in policy["spec"].get("egress") or ()
+        for port in rule["ports"]
+        for peer in rule.get("to", ())
+        if "ipBlock" in peer
+    }
+    assert blocks == {("weir-drift", 8443, "198.51.100.0/24")}
+
+
 def _wires(objects: Rendered, direction: str) -> set[tuple[str, str, int]]:
     wires = set()
     for policy in objects.of_kind("NetworkPolicy"):

@@ -54,6 +54,12 @@
 {{- range $kind, $effect := .service.smallestEffects }}
 - {name: WEIR_DRIFT_SMALLEST_{{ upper $kind }}, value: {{ $effect | quote }}}
 {{- end }}
+{{- with .service.webhook.url }}
+- {name: WEIR_DRIFT_WEBHOOK_URL, value: {{ . | quote }}}
+{{- end }}
+{{- if .service.webhook.existingSecret }}
+- {name: WEIR_DRIFT_WEBHOOK_SECRET_FILE, value: /etc/weir/webhook/webhook-secret}
+{{- end }}
 {{- end }}
 {{- if eq .key "predictionLog" }}
 {{ include "weir.secretVariable" (dict "name" "WEIR_DATABASE_URL" "secret" (include "weir.postgresSecret" $root) "key" "service-url") }}
@@ -180,6 +186,8 @@ WEIR_DRIFT_SMALLEST_NUMBER: drift.smallestEffects.number
 WEIR_DRIFT_SMALLEST_RATIO: drift.smallestEffects.ratio
 WEIR_DRIFT_SMALLEST_VECTOR: drift.smallestEffects.vector
 WEIR_DRIFT_TARGET: the release's own service
+WEIR_DRIFT_WEBHOOK_SECRET_FILE: drift.webhook.existingSecret
+WEIR_DRIFT_WEBHOOK_URL: drift.webhook.url
 WEIR_DRIFT_WINDOW_ROWS: drift.window.rows
 WEIR_DRIFT_WINDOW_SECONDS: drift.window.seconds
 WEIR_EVENTS_REDIS_URL: redis.events.existingSecret

@@ -32,6 +32,9 @@
 {{- if and (eq .key "predictionLog") $values.logKeys.existingSecret }}
 {{- $files = append $files (include "weir.secretFiles" (dict "name" "log-keys" "secret" $values.logKeys.existingSecret) | fromYaml) }}
 {{- end }}
+{{- if and (eq .key "drift") $values.drift.webhook.existingSecret }}
+{{- $files = append $files (include "weir.secretFiles" (dict "name" "webhook" "secret" $values.drift.webhook.existingSecret) | fromYaml) }}
+{{- end }}
 {{- if has .key (list "inference" "drift") }}
 {{- if eq $values.models.source "claim" }}
 {{- $claim := required "models.existingClaim is needed where models.source is claim" $values.models.existingClaim }}
