@@ -48,7 +48,7 @@ def test_what_was_promised_is_watched() -> None:
         "WeirLogBacklog",
         "WeirPredictionsUnlogged",
         "WeirAuditEventsDropped",
-        "WeirDriftReferenceMissing",
+        "WeirDriftIncidentOpen",
         "WeirCertificateExpires",
         "WeirSigningKeyOld",
         "WeirServiceAbsent",

@@ -12,6 +12,26 @@ def drift() -> Dashboard:
         .with_row(row("Are users hurt?"))
         .with_panel(
             number(
+                "Critical incidents",
+                "Open now: answers are expected to be wrong more often than before.",
+                "sum(max by (model, model_version, signal_group) "
+                '(weir_drift_incidents_open{severity="critical"}))',
+                unit="short",
+                bounds=Bounds(0.5, 1),
+            )
+        )
+        .with_panel(
+            number(
+                "Warnings",
+                "Incidents that are open and not critical.",
+                "sum(max by (model, model_version, signal_group) "
+                '(weir_drift_incidents_open{severity="warning"}))',
+                unit="short",
+                bounds=Bounds(0.5, 5),
+            )
+        )
+        .with_panel(
+            number(
                 "Behind",
                 "Age of the oldest event that no window holds yet; verdicts are as late.",
                 "max(weir_drift_lag_seconds)",
@@ -29,6 +49,18 @@ def drift() -> Dashboard:
             )
         )
         .with_row(row("Where?"))
+        .with_panel(
+            graph(
+                "Open incidents",
+                "By version and group of signals.",
+                {
+                    "{{model}} {{model_version}} {{signal_group}} {{severity}}": "max by "
+                    "(model, model_version, signal_group, severity) (weir_drift_incidents_open)"
+                },
+                unit="short",
+                bounds=Bounds(0.5, 1),
+            )
+        )
         .with_panel(
             graph(
                 "Distance of numbers",
@@ -79,6 +111,19 @@ def drift() -> Dashboard:
                 {"{{stream}}": "max by (stream) (weir_drift_lag_seconds)"},
                 unit="s",
                 bounds=Bounds(60, 600),
+            )
+        )
+        .with_panel(
+            graph(
+                "Windows closed",
+                "In an hour, by what came of them. None for long: no traffic, or the watch "
+                "stands still. `not_judged`: no reference, or not enough data.",
+                {
+                    "{{model}} {{model_version}} {{outcome}}": "sum by "
+                    "(model, model_version, outcome) (increase(weir_drift_windows_total[1h]))"
+                },
+                unit="short",
+                bounds=Bounds(100, 1000),
             )
         )
     )
