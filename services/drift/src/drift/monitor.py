@@ -13,8 +13,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
-from typing import TypeVar
+from datetime import datetime
 
 import prometheus_client
 import structlog
@@ -23,7 +22,8 @@ from google.protobuf.message import Message
 from drift.break_incidents import on_break, with_calm
 from drift.break_watch import FEEDBACK_ERROR, BreakWatch
 from drift.domain import FeedbackFacts, ModelVersion, PredictionFacts
-from drift.event_converters import EventInvalid, from_measurement, to_feedback, to_prediction
+from drift.event_converters import from_measurement, to_feedback, to_prediction
+from drift.fact_batches import Facts, FactT, appended_at, by_version, read_facts
 from drift.incident_events import from_told
 from drift.incidents import Told, close_all, observe
 from drift.leases import Lease
@@ -61,10 +61,6 @@ WINDOWS = prometheus_client.Counter(
 REPEATED = prometheus_client.Counter(
     "weir_drift_events_repeated_total", "Predictions that had been appended before.", ["stream"]
 )
-
-FactT = TypeVar("FactT", PredictionFacts, FeedbackFacts)
-Facts = Sequence[tuple[str, FactT]]
-"""Each with the entry that it came in."""
 
 
 class EarlierEntriesHeld(Exception):
@@ -152,9 +148,9 @@ class Monitor:
                 return
             if await transaction.is_held(stream, GROUP, position, fresh[0].entry_id):
                 raise EarlierEntriesHeld("another replica holds earlier entries")
-            facts, skipped = _read(fresh, convert)
+            facts, skipped = read_facts(fresh, convert)
             batch = _Batch(await transaction.versions())
-            for about, of_version in _by_version(facts).items():
+            for about, of_version in by_version(facts).items():
                 batch.states[about] = await transaction.load(about)
                 await fold(batch, batch.states[about], of_version)
             forgotten = self._forget_oldest(batch)
@@ -261,7 +257,7 @@ class Monitor:
             state,
             FEEDBACK_ERROR,
             [float(not fact.agreed) for fact in feedback],
-            [_appended_at(entry) for entry, _ in facts],
+            [appended_at(entry) for entry, _ in facts],
         )
 
     def _forget_oldest(self, batch: _Batch) -> Sequence[ModelVersion]:
@@ -271,33 +267,6 @@ class Monitor:
             batch.states.pop(version, None)
             _log.warning("version_forgotten", model=version.model, version=version.version)
         return forgotten
-
-
-def _by_version(facts: Facts[FactT]) -> dict[ModelVersion, list[tuple[str, FactT]]]:
-    found: dict[ModelVersion, list[tuple[str, FactT]]] = {}
-    for entry_id, fact in facts:
-        found.setdefault(fact.about, []).append((entry_id, fact))
-    return found
-
-
-def _read(
-    events: Sequence[Event], convert: Callable[[Event], FactT | None]
-) -> tuple[list[tuple[str, FactT]], Counter[str]]:
-    facts: list[tuple[str, FactT]] = []
-    skipped: Counter[str] = Counter()
-    for event in events:
-        try:
-            fact = convert(event)
-        except EventInvalid as error:
-            skipped[str(error)] += 1
-            continue
-        if fact is not None:
-            facts.append((event.entry_id, fact))
-    return facts, skipped
-
-
-def _appended_at(entry_id: str) -> datetime:
-    return datetime.fromtimestamp(entry_order(entry_id)[0] / 1000, UTC)
 
 
 def _outcome(measured: Measured | None) -> str:
