@@ -2,7 +2,6 @@
 
 import math
 import struct
-from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any, Self
@@ -154,13 +153,13 @@ class NumberDistribution:
         """
         points = sorted(self._values() | other._values())
         ours, theirs = self._cumulative(points), other._cumulative(points)
-        return max(abs(a - b) for a, b in zip(ours, theirs, strict=True))
+        return float(np.abs(ours - theirs).max())
 
     def _values(self) -> set[float]:
         return {value for value, _ in self._sketch}
 
-    def _cumulative(self, points: list[float]) -> Iterable[float]:
-        return list(self._sketch.get_cdf(points, True))
+    def _cumulative(self, points: list[float]) -> npt.NDArray[np.float64]:
+        return np.array(self._sketch.get_cdf(points, True), np.float64)
 
 
 def _check_layout(sketch: bytes) -> None:
