@@ -103,6 +103,7 @@ async def test_failing_handler_is_retried_while_running(redis: Redis) -> None:
     running = asyncio.create_task(consumer(redis).run(collector))
     await until(lambda: bool(collector.values))
     running.cancel()
+    await asyncio.wait([running])
     assert collector.values == ["one"]
 
 
@@ -114,6 +115,7 @@ async def test_lasting_failure_is_logged_when_it_begins_and_when_it_ends(redis: 
         running = asyncio.create_task(consumer(redis).run(collector))
         await until(lambda: any(entry["event"] == "consume_recovered" for entry in logs))
         running.cancel()
+        await asyncio.wait([running])
     assert [entry["event"] for entry in logs] == ["consume_failed", "consume_recovered"]
     assert collector.values == ["one"]
 
@@ -148,6 +150,7 @@ async def test_trickle_is_gathered_into_one_batch(redis: Redis) -> None:
         await publish(redis, value)
     await until(lambda: len(batches) > 1)
     running.cancel()
+    await asyncio.wait([running])
     assert batches == [1, 3]
 
 
@@ -160,6 +163,24 @@ async def test_batch_of_a_dead_member_is_claimed(redis: Redis) -> None:
     collector = Collector()
     await drain(consumer(redis, "alive", claim_after=0.0), collector)
     assert collector.values == ["one"]
+
+
+async def test_what_a_stopped_member_held_is_taken_by_another_at_once(redis: Redis) -> None:
+    await publish(redis, "one", "two")
+    began, never = asyncio.Event(), asyncio.Event()
+
+    async def handle(_: Sequence[Event]) -> None:
+        began.set()
+        await never.wait()
+
+    stopping = asyncio.create_task(consumer(redis, "stopping").run(handle))
+    await began.wait()
+    stopping.cancel()
+    await asyncio.wait([stopping])
+    assert stopping.cancelled()
+    collector = Collector()
+    await drain(consumer(redis, "successor"), collector)
+    assert collector.values == ["one", "two"]
 
 
 async def test_trimming_drops_exactly_what_every_group_has_acknowledged(redis: Redis) -> None:
@@ -247,6 +268,7 @@ async def test_consumer_comes_back_after_redis_lost_everything(tmp_path: Path) -
         await publish(redis, "two")
         await until(lambda: collector.values == ["one", "two"])
         running.cancel()
+        await asyncio.wait([running])
         await redis.aclose()
 
 

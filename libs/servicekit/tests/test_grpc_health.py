@@ -1,5 +1,6 @@
 """What health checks hear."""
 
+import asyncio
 from pathlib import Path
 
 import grpc
@@ -64,3 +65,22 @@ async def test_server_is_not_serving_before_callers_can_be_checked(
         assert await status("") == _Status.SERVING
         await server.set_serving(False)
         assert await status("") == _Status.NOT_SERVING
+
+
+async def test_who_watches_hears_that_the_server_stops(tmp_path: Path, issuer: FakeIssuer) -> None:
+    address = f"unix:{tmp_path}/grpc.sock"
+    server = GrpcServer(
+        GrpcServerSettings(grpc_address=address, shutdown_grace=5.0),
+        verifier=AccessTokenVerifier(issuer, issuer=ISSUER, audience=AUDIENCE),
+        scopes={},
+        tracer_provider=TracerProvider(shutdown_on_exit=False),
+    )
+    await server.start()
+    async with grpc.aio.insecure_channel(address) as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        watching = stub.Watch(health_pb2.HealthCheckRequest(service=LIVE))
+        assert (await watching.read()).status == _Status.SERVING
+        stopping = asyncio.create_task(server.stop())
+        assert (await watching.read()).status == _Status.NOT_SERVING
+        watching.cancel()
+        await stopping

@@ -6,7 +6,7 @@ import signal
 
 import structlog
 
-from servicekit.lifecycle import run_until_stopped, running_beside
+from servicekit.lifecycle import ended, run_until_stopped, running_beside
 
 
 async def ask_to_stop() -> None:
@@ -75,3 +75,41 @@ async def test_work_beside_that_ends_by_itself_is_told() -> None:
             await asyncio.wait_for(failed.wait(), 10)
             await asyncio.sleep(0)
     assert [entry["event"] for entry in logs] == ["background_work_ended"]
+
+
+async def test_work_beside_a_server_goes_on_until_it_has_drained() -> None:
+    order: list[str] = []
+
+    async def serve() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.01)
+            order.append("drained")
+
+    async def follow() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            order.append("followed no more")
+
+    async with asyncio.timeout(10):
+        await run_until_stopped(serve(), ask_to_stop(), beside=[follow()])
+    assert order == ["drained", "followed no more"]
+
+
+async def test_waiting_for_an_end_outlasts_cancellations() -> None:
+    work = asyncio.create_task(asyncio.sleep(0.05))
+    waiting = asyncio.create_task(ended(work))
+    for _ in range(3):
+        await asyncio.sleep(0)
+        waiting.cancel()
+    assert await waiting is True
+    assert not work.cancelled()
+
+
+async def test_waiting_for_an_end_is_given_up_in_time() -> None:
+    work = asyncio.create_task(asyncio.Event().wait())
+    assert await ended(work, within=0.01) is False
+    work.cancel()
+    assert await ended(work) is True

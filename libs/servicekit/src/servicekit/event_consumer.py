@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from servicekit.group_reader import Entry, GroupReader
+from servicekit.lifecycle import ended
 from servicekit.stream_groups import text_of
 
 _log = structlog.get_logger(__name__)
@@ -27,6 +28,7 @@ TYPE, DATA, TRACEPARENT = b"type", b"data", b"traceparent"
 _LONGEST_PAUSE = 2.0
 """Seconds between two tries: as long as that after its end an outage may still be felt."""
 _CANCEL_AGAIN_AFTER = 1.0
+_RELEASED_WITHIN = 0.5
 PreparedT = TypeVar("PreparedT")
 
 
@@ -103,7 +105,10 @@ class EventConsumer:
             if await self.consume_once(handle):
                 await self._pause_for_more()
 
-        await self._repeat(step)
+        try:
+            await self._repeat(step)
+        finally:
+            await self._leave()
 
     async def run_ahead(
         self,
@@ -144,6 +149,7 @@ class EventConsumer:
             await self._repeat(step, ahead.abandon)
         finally:
             await ahead.abandon()
+            await self._leave()
 
     async def consume_once(self, handle: Callable[[Sequence[Event]], Awaitable[None]]) -> int:
         """Reads one batch, handles and acknowledges it; returns the number of entries."""
@@ -183,6 +189,15 @@ class EventConsumer:
                         detail="" if isinstance(error, RedisError) else str(error),
                     )
                 await asyncio.sleep(pause)
+
+    async def _leave(self) -> None:
+        """Hands over what was read and not handled, unless Redis is away or slow."""
+        releasing = asyncio.create_task(self._reader.release())
+        if not await ended(releasing, _RELEASED_WITHIN):
+            releasing.cancel()
+            await ended(releasing)
+        if not releasing.cancelled():
+            releasing.exception()
 
     async def _pause_for_more(self) -> None:
         if not self._reader.filled:

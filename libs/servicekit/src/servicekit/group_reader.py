@@ -7,7 +7,7 @@ from typing import Any
 from redis.asyncio import Redis
 from redis.exceptions import ResponseError
 
-from servicekit.stream_groups import groups_of
+from servicekit.stream_groups import groups_of, text_of
 
 Entry = tuple[bytes, dict[bytes, bytes] | None]
 """Its id and its fields; None where it was trimmed away after it had been handed out."""
@@ -16,6 +16,8 @@ _CHUNK = 1000
 """Most entries in one answer of Redis: more would hold up whoever else it serves, and us."""
 _ASSUMED_BYTES = 64 * 1024
 """Of an entry, before the first one was seen."""
+_LONGEST_BETWEEN_CLAIMS = 2.0
+"""Seconds between two looks for what others left; a member that stopped has just released it."""
 
 
 class GroupReader:
@@ -93,7 +95,8 @@ class GroupReader:
         if self._clock() >= self._next_claim:
             if entries := await self._claim():
                 return entries
-            self._next_claim = self._clock() + self._claim_after / 2
+            pause = min(self._claim_after / 2, _LONGEST_BETWEEN_CLAIMS)
+            self._next_claim = self._clock() + pause
         return await self._gather(">", block=self._block_ms)
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
@@ -102,6 +105,31 @@ class GroupReader:
             await self._redis.xack(
                 self._stream, self._group, *(entry_id for entry_id, _ in entries)
             )
+
+    async def release(self) -> None:
+        """Lets other members take at once what we were handed and have not acknowledged.
+
+        Raises:
+            RedisError: Redis is away; they take it after `claim_after` seconds.
+        """
+        after = "-"
+        while True:
+            held: Any = await self._redis.xpending_range(
+                self._stream, self._group, after, "+", _CHUNK, self._consumer
+            )
+            if not held:
+                return
+            ids: list[Any] = [text_of(entry["message_id"]) for entry in held]
+            await self._redis.xclaim(
+                self._stream,
+                self._group,
+                self._consumer,
+                min_idle_time=0,
+                message_ids=ids,
+                idle=int(self._claim_after * 1000),
+                justid=True,
+            )
+            after = f"({ids[-1]}"
 
     async def _ensure_group(self) -> None:
         if self._group_ready:

@@ -9,6 +9,7 @@ from opentelemetry.trace import TracerProvider
 
 from servicekit import request_context
 from servicekit.certificates import CertificateFiles, WatchedCertificates
+from servicekit.grpc_drain import SERVICE_CONFIG
 from servicekit.grpc_replaceable_channel import ReplaceableChannel
 from servicekit.grpc_tracing import UnaryClientTracing
 from servicekit.settings import GrpcClientSettings
@@ -16,9 +17,9 @@ from servicekit.settings import GrpcClientSettings
 TokenSource = Callable[[], Awaitable[str]]
 
 _OPTIONS = [
-    # Replicas come and go behind one name: resolve often and use them all.
-    ("grpc.lb_policy_name", "round_robin"),
-    ("grpc.dns_min_time_between_resolutions_ms", 2000),
+    # Replicas come and go behind one name: resolve often and use them all but those that drain.
+    ("grpc.service_config", SERVICE_CONFIG),
+    ("grpc.dns_min_time_between_resolutions_ms", 1000),
     ("grpc.keepalive_time_ms", 20_000),
     ("grpc.keepalive_timeout_ms", 5000),
     # Back within a second or so after a server's restart; the default waits up to two minutes.

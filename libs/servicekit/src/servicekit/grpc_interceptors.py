@@ -86,7 +86,7 @@ class CallInterceptor(grpc.aio.ServerInterceptor):
     def _wrapped(self, method: str, handler: Handler) -> Handler:
         streaming = is_streaming(handler)
         # A health watch goes on for days, by design.
-        if streaming and _service_of(method) in PUBLIC_SERVICES:
+        if streaming and is_public(method):
             return handler
         return surrounded(
             handler, lambda context: self.around(method, context, streaming=streaming)
@@ -105,7 +105,7 @@ class AnswerStreamInterceptor(grpc.aio.ServerInterceptor):
     ) -> "Handler | None":
         """Wraps the handler (gRPC's own hook)."""
         handler = await continuation(handler_call_details)
-        public = _service_of(str(handler_call_details.method)) in PUBLIC_SERVICES
+        public = is_public(str(handler_call_details.method))
         if handler is None or public or not handler.response_streaming:
             return handler
         inner = behaviour_of(handler)
@@ -173,7 +173,7 @@ class ObservationInterceptor(CallInterceptor):
             count.inc()
             times.observe(elapsed, current_exemplar())
             # Probes come every few seconds and say nothing that health does not.
-            write = _log.debug if _service_of(method) in PUBLIC_SERVICES else _log.info
+            write = _log.debug if is_public(method) else _log.info
             write("grpc_call", method=method, code=code.name, seconds=round(elapsed, 5))
 
 
@@ -221,7 +221,7 @@ class AuthInterceptor(CallInterceptor):
         self, method: str, context: Context, *, streaming: bool
     ) -> AsyncIterator[None]:
         """Sets the principal that the servicer sees."""
-        if _service_of(method) not in PUBLIC_SERVICES and self._scopes.get(method) != ANYBODY:
+        if not is_public(method) and self._scopes.get(method) != ANYBODY:
             request_context.principal.set(await self._caller(method, context))
         yield
 
@@ -243,8 +243,9 @@ def _series(method: str, code: str) -> tuple[Counter, Histogram]:
     return CALLS.labels(method, code), SECONDS.labels(method)
 
 
-def _service_of(method: str) -> str:
-    return method.strip("/").partition("/")[0]
+def is_public(method: str) -> bool:
+    """Whether a method, by its full name, belongs to a service that is open to everybody."""
+    return method.strip("/").partition("/")[0] in PUBLIC_SERVICES
 
 
 def _bearer_token(context: Context) -> str:

@@ -17,6 +17,7 @@ from servicekit.grpc_call_shapes import (
     behaviour_of,
     with_behaviour,
 )
+from servicekit.grpc_interceptors import is_public
 
 
 class RequestMalformed(InvalidInput):
@@ -47,8 +48,10 @@ class RequestFormatInterceptor(grpc.aio.ServerInterceptor):
         return self._handlers.of(str(handler_call_details.method), handler)
 
 
-def _checking(_: str, handler: Handler) -> Handler:
-    if handler.request_deserializer is None:
+def _checking(method: str, handler: Handler) -> Handler:
+    # A health watch writes its answers, which no generator here could pass on.
+    writes = handler.response_streaming and is_public(method)
+    if handler.request_deserializer is None or writes:
         return handler
     deserialize = handler.request_deserializer
     inner = behaviour_of(handler)

@@ -13,6 +13,7 @@ from opentelemetry.trace import TracerProvider
 
 from servicekit.access_tokens import AccessTokenVerifier
 from servicekit.delegates import Delegates
+from servicekit.grpc_drain import LIVE, CallTraffic, Watches
 from servicekit.grpc_interceptors import (
     AnswerStreamInterceptor,
     AuthInterceptor,
@@ -27,9 +28,10 @@ from servicekit.settings import GrpcServerSettings
 
 _log = structlog.get_logger(__name__)
 
-LIVE = "live"
-"""Health's name for the process itself: serving as long as it answers, whatever became of its
-stores. What restarts a stuck process asks for it; who balances calls asks for a service."""
+_RESOLUTION = 1.0
+"""Seconds between two looks of a client at who is there; see grpc_client."""
+_AGE_JITTER = 1.1
+"""gRPC lets connections live up to a tenth longer, so that not all of them close at once."""
 
 
 class GrpcServer:
@@ -60,12 +62,16 @@ class GrpcServer:
         self._held = held
         self._serving: dict[str, bool] = {}
         self._health = health.HealthServicer()
+        self._watches = Watches()
+        self._health.Watch = self._watches.counted(self._health.Watch)
         self._services = ["grpc.health.v1.Health", reflection.SERVICE_NAME]
         self.address = settings.grpc_address
+        self._traffic = CallTraffic()
         age = settings.grpc_connection_age
         grace = max(age, settings.grpc_stream_timeout)
         self.grpc = grpc.aio.server(
             interceptors=[
+                self._traffic,
                 AnswerStreamInterceptor(),
                 ServerTracing(tracer_provider),
                 RequestContextInterceptor(
@@ -135,9 +141,17 @@ class GrpcServer:
         _log.info("grpc_listening", address=self.address, tls=self._credentials is not None)
 
     async def stop(self) -> None:
-        """Takes no new calls, lets running ones finish within the grace, then ends them."""
+        """Lets clients leave, takes no more calls, and lets running ones finish within the grace.
+
+        Calls that come while clients leave are answered. It is over once no client is connected
+        and no call comes any more, and takes little longer than connections live.
+        """
+        grace = self._settings.shutdown_grace
+        lives = self._settings.grpc_connection_age * _AGE_JITTER
+        await self._watches.abandoned(min(lives + _RESOLUTION, grace))
         await self._health.enter_graceful_shutdown()
-        await self.grpc.stop(self._settings.shutdown_grace)
+        await self._traffic.end(min(_RESOLUTION, grace))
+        await self.grpc.stop(grace)
         _log.info("grpc_stopped", address=self.address)
 
     async def __aenter__(self) -> Self:

@@ -2,8 +2,8 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterable
+from contextlib import asynccontextmanager, suppress
 from typing import Any
 
 import structlog
@@ -25,12 +25,40 @@ async def stop_signal() -> None:
     _log.info("stop_requested")
 
 
-async def run_until_stopped(*tasks: Coroutine[Any, Any, None]) -> None:
-    """Runs background work beside the server until a stop signal; work that fails stops it all."""
+async def run_until_stopped(
+    *tasks: Coroutine[Any, Any, None], beside: Iterable[Coroutine[Any, Any, None]] = ()
+) -> None:
+    """Runs work until a stop signal; work that fails stops it all.
+
+    Args:
+        beside: goes on until the other work has ended, which may take its time to finish.
+    """
     async with asyncio.TaskGroup() as group:
         running = {group.create_task(task) for task in tasks}
+        helping = {group.create_task(task) for task in beside}
         await group.create_task(stop_signal())
         await _cancel(running)
+        await _cancel(helping)
+
+
+async def ended(work: "asyncio.Task[Any]", within: float | None = None) -> bool:
+    """Waits for a task to end, however often the waiting one is cancelled meanwhile.
+
+    Args:
+        within: seconds; None for as long as it takes.
+
+    Returns:
+        Whether it has ended. What it raised stays with it.
+    """
+    loop = asyncio.get_running_loop()
+    give_up = None if within is None else loop.time() + within
+    while not work.done():
+        left = None if give_up is None else give_up - loop.time()
+        if left is not None and left <= 0:
+            break
+        with suppress(asyncio.CancelledError):
+            await asyncio.wait([work], timeout=left)
+    return work.done()
 
 
 async def every(interval: float, action: Callable[[], Awaitable[None]]) -> None:

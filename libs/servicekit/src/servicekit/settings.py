@@ -72,10 +72,11 @@ class GrpcServerSettings(EnvironmentSettings):
         default=1000, gt=0, description="Calls beyond these are refused with RESOURCE_EXHAUSTED."
     )
     grpc_connection_age: float = Field(
-        default=30.0,
+        default=3.0,
         gt=0,
-        description="Seconds after which a connection is asked to close, so that clients find "
-        "new replicas.",
+        description="Seconds after which a connection is asked to close, so that clients look for "
+        "new replicas and leave those that are gone. Between a replica's removal from DNS and its "
+        "stop should lie a little more.",
     )
     shutdown_grace: float = Field(
         default=10.0, ge=0, description="Seconds that running calls get to finish at a stop."

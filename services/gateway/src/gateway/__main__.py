@@ -57,9 +57,11 @@ async def _serve(settings: Settings) -> None:
             listener = listen(settings.http_host, settings.http_port)
             await run_until_stopped(
                 serve(gateway.app, listener, settings, certificate),
-                gateway.audit.run(),
-                gateway.revocations.run(),
-                *([certificate.follow()] if certificate else []),
+                beside=(
+                    gateway.audit.run(),
+                    gateway.revocations.run(),
+                    *([certificate.follow()] if certificate else []),
+                ),
             )
             await gateway.audit.flush()
     finally:

@@ -88,6 +88,12 @@ class HttpSettings(TelemetrySettings):
         gt=0,
         description="Seconds between two tries of a service behind the gateway that is away.",
     )
+    drain_seconds: float = Field(
+        default=1.0,
+        ge=0,
+        description="Seconds after a stop request in which connections that nobody uses stay open: "
+        "a client that comes back within them is told with its answer to go elsewhere.",
+    )
     shutdown_grace: float = Field(
         default=10.0, ge=0, description="Seconds that running requests get to finish at a stop."
     )

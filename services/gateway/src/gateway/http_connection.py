@@ -43,6 +43,13 @@ class ConnectionLimits:
     """While the client does not read what it asked for, or goes on with a body that was refused."""
 
 
+@dataclass(slots=True)
+class Departure:
+    """Whether the server is about to stop; its connections share it."""
+
+    begun: bool = False
+
+
 class _Refused(Exception):
     """Stops the parser; what to answer is kept by the connection."""
 
@@ -50,9 +57,12 @@ class _Refused(Exception):
 class Connection(HttpToolsProtocol):
     """Uvicorn's protocol within limits."""
 
-    def __init__(self, *args: Any, limits: ConnectionLimits, **options: Any) -> None:
+    def __init__(
+        self, *args: Any, limits: ConnectionLimits, departure: Departure, **options: Any
+    ) -> None:
         super().__init__(*args, **options)
         self._limits = limits
+        self._departure = departure
         self._refusal = (400, "REQUEST_MALFORMED", "This is not HTTP as RFC 9112 has it.")
         self._head_bytes = 0
         self._hosts = 0
@@ -141,6 +151,14 @@ class Connection(HttpToolsProtocol):
         if self._closing is not None:
             self._keep_open()
         super().on_headers_complete()
+        if self._departure.begun:
+            # The answer says so, and the client opens its next connection elsewhere.
+            self.cycle.keep_alive = False
+
+    def leave(self) -> None:
+        """Ends the connection with the answer that is being made, if there is one."""
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.keep_alive = False
 
     def on_message_complete(self) -> None:
         """A request was read to its end."""

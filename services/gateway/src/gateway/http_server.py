@@ -4,9 +4,11 @@ import asyncio
 import os
 import resource
 import socket
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import cast
 
 import structlog
 import uvicorn
@@ -14,11 +16,13 @@ from starlette.types import ASGIApp
 
 from gateway.edge_settings import HttpSettings
 from gateway.forwarded_client import ForwardedClient, TrustedHops
-from gateway.http_connection import Connection, ConnectionLimits
+from gateway.http_connection import Connection, ConnectionLimits, Departure
 from gateway.server_certificate import CertificateInvalid, ServerCertificate
+from servicekit.lifecycle import ended
 
 _log = structlog.get_logger(__name__)
 _BACKLOG = 2048
+_TICK = 0.05
 _OTHER_FILES = 256
 """Descriptors for everything that is no HTTP connection."""
 
@@ -64,7 +68,7 @@ async def serve(
     settings: HttpSettings,
     certificate: ServerCertificate | None = None,
 ) -> None:
-    """Serves until cancelled; then running requests get their grace."""
+    """Serves until cancelled; then clients are sent away and running requests get their grace."""
     limits = settings.connection_limits()
     _make_room(limits.connections)
     trusted = TrustedHops(settings.trusted_proxies)
@@ -90,8 +94,10 @@ async def serve(
     try:
         await asyncio.shield(serving)
     except asyncio.CancelledError:
+        # Cancelled again, as who stops us does after a while, it goes on all the same.
+        await ended(asyncio.create_task(server.drain(settings.drain_seconds)))
         server.should_exit = True
-        await serving
+        await ended(serving)
         _log.info("http_stopped")
         raise
 
@@ -117,12 +123,34 @@ class _Server(uvicorn.Server):
         super().__init__(config)
         self._certificate = certificate
         self._limits = limits
+        self._departure = Departure()
+
+    async def drain(self, longest: float) -> None:
+        """Ends each connection with its next answer; returns when none is left, or in time.
+
+        A client that sends a request as we close its connection never gets an answer. One that
+        was told with the answer before sends it elsewhere.
+        """
+        self._departure.begun = True
+        for connection in self.server_state.connections:
+            cast("Connection", connection).leave()
+        give_up = time.monotonic() + longest
+        while self.server_state.connections:
+            if time.monotonic() >= give_up:
+                return
+            await asyncio.sleep(_TICK)
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         """Accepts connections: uvicorn knows no bound for the time of a TLS handshake."""
 
         def connection() -> Connection:
-            return Connection(self.config, self.server_state, {}, limits=self._limits)
+            return Connection(
+                self.config,
+                self.server_state,
+                {},
+                limits=self._limits,
+                departure=self._departure,
+            )
 
         context = self._certificate.context if self._certificate else None
         self.servers = [
