@@ -1,6 +1,8 @@
 """Traces and metrics of one process."""
 
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import prometheus_client
@@ -69,6 +71,22 @@ class _FileExporter(ConsoleSpanExporter):
 
 def _one_line(span: ReadableSpan) -> str:
     return str(span.to_json(indent=None)) + "\n"
+
+
+@contextmanager
+def child_span(name: str, *, fails: bool = True) -> Iterator[None]:
+    """Runs the block in a span of its own where the running trace is recorded.
+
+    Args:
+        name: see span_names.
+        fails: an exception that leaves the block is this span's error.
+    """
+    if not trace.get_current_span().is_recording():
+        yield
+        return
+    tracer = trace.get_tracer(__name__)
+    with tracer.start_as_current_span(name, record_exception=False, set_status_on_exception=fails):
+        yield
 
 
 def traceparent_of(span: SpanContext) -> str:

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 
 import httpx
+from opentelemetry.trace import Tracer
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
@@ -36,6 +37,7 @@ from drift.state_store import StateStore
 from drift.verdict import SmallestEffects
 from drift.version_state import WindowSize
 from servicekit.access_tokens import AccessTokenVerifier, RemoteKeySource
+from servicekit.event_spans import EventSpans
 from servicekit.event_stream import EventConsumer
 from servicekit.grpc_server import GrpcServer
 from servicekit.identifiers import new_id
@@ -43,6 +45,7 @@ from servicekit.lifecycle import every, run_until_stopped
 from servicekit.redis_client import open_redis
 from servicekit.revocation_follower import BLOCK, RevocationFollower
 from servicekit.revocations import RevocationList
+from servicekit.span_names import OBSERVE_EVENT
 from servicekit.startup import describe_settings, run_service
 from servicekit.telemetry import configure_tracing, serve_metrics
 from weir.drift.v1 import drift_pb2_grpc, incidents_pb2_grpc
@@ -72,6 +75,7 @@ async def serve(settings: Settings) -> None:
     async with AsyncExitStack() as stack:
         tracer_provider = configure_tracing("drift", settings)
         stack.callback(tracer_provider.shutdown)
+        tracer = tracer_provider.get_tracer("drift")
         redis = _open_redis(settings, settings.events_timeout)
         stack.push_async_callback(redis.aclose)
         reading_redis = _open_redis(settings, settings.events_timeout + max(_BLOCK, BLOCK))
@@ -176,7 +180,7 @@ async def serve(settings: Settings) -> None:
             follower.run(),
             LeaseKeeper(
                 redis,
-                _jobs(settings, reading_redis, monitor)
+                _jobs(settings, reading_redis, monitor, tracer)
                 | await _notifying(settings, redis, reading_redis, http),
                 holder=f"{settings.instance}:{new_id()}",
                 seconds=settings.drift_lease_seconds,
@@ -187,12 +191,13 @@ async def serve(settings: Settings) -> None:
         )
 
 
-def _jobs(settings: Settings, redis: Redis, monitor: Monitor) -> dict[str, Work]:
+def _jobs(settings: Settings, redis: Redis, monitor: Monitor, tracer: Tracer) -> dict[str, Work]:
     """What replicas share: each stream is consumed by one of them."""
 
     def consuming(stream: str, take: Take) -> Work:
+        spans = EventSpans(tracer, OBSERVE_EVENT, stream)
         return lambda lease: _consumer(settings, redis, stream).run(
-            partial(take, stream, lease=lease)
+            spans.around(partial(take, stream, lease=lease))
         )
 
     return {

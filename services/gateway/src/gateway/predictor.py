@@ -13,6 +13,8 @@ from gateway.quota_meter import QuotaMeter
 from gateway.text_rules import check_texts
 from gateway.token_bound import most_tokens
 from servicekit.errors import InvalidInput, NotFound, Unavailable
+from servicekit.span_names import CHARGE
+from servicekit.telemetry import child_span
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,7 +62,9 @@ class Predictor:
         tokens = 0
         if self._meter.counts_tokens(caller.client):
             tokens = most_tokens(texts, known.max_tokens)
-        charge = await self._meter.charge(caller.client, len(texts), tokens)
+        # A refusal is no failure of ours.
+        with child_span(CHARGE, fails=False):
+            charge = await self._meter.charge(caller.client, len(texts), tokens)
         try:
             predictions = await self._inference.predict(
                 model,

@@ -28,6 +28,8 @@ from inference.model_repository import ModelRepository
 from inference.runnable import RunnableModel
 from servicekit.errors import ServiceError
 from servicekit.identifiers import time_of
+from servicekit.span_names import ANSWER, RECORD
+from servicekit.telemetry import child_span
 
 PREDICTIONS = Counter(
     "weir_inference_predictions_total", "Recorded predictions.", ["model", "model_version"]
@@ -115,13 +117,15 @@ class Predictor:
         started = time.time_ns()
         UNDER_WAY.inc(len(items))
         try:
-            outcomes = await self._outcomes(models, items)
+            with child_span(ANSWER):
+                outcomes = await self._outcomes(models, items)
             predictions = [outcome for outcome in outcomes if isinstance(outcome, Prediction)]
             if not predictions:
                 _raise_if_hopeless(outcomes)
             if not predictions or (all_or_none and len(predictions) < len(outcomes)):
                 return outcomes
-            predictions = list(await self._recorder.record(predictions))
+            with child_span(RECORD):
+                predictions = list(await self._recorder.record(predictions))
         finally:
             UNDER_WAY.dec(len(items))
         if self._answered and not version:
