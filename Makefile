@@ -9,7 +9,7 @@ STUBS = libs/contracts/src
 BENCH = single_predictions intake log_queries
 
 .DEFAULT_GOAL := help
-.PHONY: bench bench-peers chaos fuzz fuzz-api help python trace run replay status test test-migrations test-postgres lint fmt protos lock clean verify-deploy dashboards manifests
+.PHONY: bench bench-peers chaos fuzz fuzz-api help python trace run replay rolling-restarts status test test-migrations test-postgres lint fmt protos lock clean verify-deploy dashboards manifests audit
 
 help: ## List the targets
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
@@ -94,6 +94,16 @@ chaos: python ## Kill processes at random, take PostgreSQL and the quota Redis a
 	@PYTHONPATH=tests .venv/bin/python -m chaos.outage
 	@WEIR_TEST_QUOTA_STOPPED_SECONDS=60 .venv/bin/python -m pytest -q -c pyproject.toml \
 		tests/chaos/test_quota_redis_stopped.py
+
+rolling-restarts: python ## Replace every service under load, 10,000 requests: none may fail, and the books must agree
+	@$(ENVIRONMENTS) sync dev
+	@PYTHONPATH=tests .venv/bin/python -m lifecycle.rolling_restarts $(ARGS)
+
+audit: python ## Look for known weaknesses in the locked packages of what is served; asks PyPI
+	@$(ENVIRONMENTS) sync deploy
+	@for set in gateway inference prediction_log drift local training; do \
+		.venvs/deploy/bin/pip-audit --require-hashes --disable-pip --progress-spinner off \
+			-r requirements/$$set.txt || exit 1; done
 
 fmt: python ## Format and mend what can be mended
 	@$(ENVIRONMENTS) sync dev
