@@ -2,10 +2,11 @@
 
 Method: a platform of its own, and beside its gateway a bare one (`bare_gateway.py`), which has the
 same HTTP server, the same JSON and the same shared calls to the same inference, and nothing else.
-Both get the same closed load, one after the other, several rounds in turns. A process's CPU time
-(user and system, from the kernel's accounting) divided by its answers is its cost of a request; the
-edge is the difference: token, quota, limits, headers, deadline, count, log line and routing. The
-median of the rounds is told, with the smallest and the largest, so that a busy machine shows.
+Both get the same closed load, one after the other, several rounds, each begun by the other one. A
+process's CPU time (user and system, from the kernel's accounting) divided by its answers is its
+cost of a request; the edge is the difference: token, quota, limits, headers, deadline, count, log
+line and routing. The median of the rounds is told, with the smallest and the largest, so that a
+busy machine shows. Less than a minute.
 """
 
 import argparse
@@ -30,6 +31,11 @@ from testkit.platform import Platform, free_port, running_platform, wait_until
 
 MODELS = Path(__file__).resolve().parents[2] / "deploy" / "models"
 TARGET_US = 600.0
+_COMPARED = {
+    "gateway_us": "the gateway: everything",
+    "bare_us": "without its edge: HTTP, JSON, calls to inference",
+    "edge_us": "the edge: what is between the two",
+}
 
 
 def main() -> None:
@@ -53,7 +59,7 @@ def main() -> None:
         runs = [(whole_pid, plan), (bare_pid, replace(plan, url=bare_url, headers={}))]
         for _, each in runs:
             measured(replace(each, seconds=1.0))  # what is made on demand is made now
-        rounds = [[_cost(pid, each) for pid, each in runs] for _ in range(options.rounds)]
+        rounds = [_round(runs, number) for number in range(options.rounds)]
     report = {
         "concurrency": options.concurrency,
         "gateway_us": [whole for whole, _ in rounds],
@@ -64,12 +70,21 @@ def main() -> None:
     Console().print(
         f"{options.concurrency} at a time, {options.rounds} rounds on {os.cpu_count()} cores, "
         "CPU µs a request, median (smallest–largest):\n"
-        + "\n".join(f"  {name:<10} {_spread(report[name])}" for name in report if "us" in name)
-        + f"\nThe edge adds {edge:.0f} µs; the target is {TARGET_US:.0f}."
+        + "\n".join(f"  {what:<49} {_spread(report[name])}" for name, what in _COMPARED.items())
+        + f"\n{'MISSED' if edge > TARGET_US else 'kept  '} the edge adds {edge:.0f} µs; "
+        f"{TARGET_US:.0f} are allowed",
+        highlight=False,
     )
     if options.json:
         options.json.write_text(json.dumps(report, indent=2) + "\n")
     sys.exit(edge > TARGET_US)
+
+
+def _round(runs: list[tuple[int, Plan]], number: int) -> list[float]:
+    """Costs in the order of the runs; every other round is run the other way round."""
+    order = [0, 1] if number % 2 == 0 else [1, 0]
+    costs = {each: _cost(*runs[each]) for each in order}
+    return [costs[0], costs[1]]
 
 
 def _cost(pid: int, plan: Plan) -> float:
@@ -118,7 +133,7 @@ def _spread(values: list[float]) -> str:
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--concurrency", type=int, default=64)
-    parser.add_argument("--seconds", type=float, default=8.0, help="of each run")
+    parser.add_argument("--seconds", type=float, default=3.0, help="of each run")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--kind", choices=KINDS, default="short")
     parser.add_argument("--json", type=Path, help="file for the report")

@@ -1,6 +1,7 @@
 """How fast a full log answers: lists, statistics, charts, the audit trail, exports; and its memory.
 
     tests/bench/log_queries.py --rows 5000000 --json result.json
+    tests/bench/log_queries.py --only audit --rows 5000000
 
 It starts a platform of its own, fills its PostgreSQL with made rows and asks over gRPC and REST,
 with tokens, quotas and the audit trail on. Everything shares the machine, this program included.
@@ -100,7 +101,10 @@ class Log:
 
 async def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--rows", type=int, default=5_000_000)
+    parser.add_argument(
+        "--rows", type=int, default=5_000_000, help="predictions; a fifth as many audit records"
+    )
+    parser.add_argument("--only", choices=["audit"], help="without predictions, lists and exports")
     parser.add_argument("--export-rows", type=int, default=1_000_000, help="about so many a file")
     parser.add_argument("--calls", type=int, default=200, help="of each question")
     parser.add_argument("--json", type=Path, help="where the numbers go as well")
@@ -112,17 +116,25 @@ async def main() -> int:
     ):
         url = platform.endpoints.postgres
         started = time.perf_counter()
-        with console.status("filling") as status:
-            began = await fill(
-                url, TENANT, arguments.rows, lambda n: status.update(f"filling: {n:,} rows")
-            )
         await fill_audit(url, TENANT, arguments.rows // 5)
-        console.print(f"{arguments.rows:,} rows in {time.perf_counter() - started:.0f} s")
+        if not arguments.only:
+            with console.status("filling") as status:
+                began = await fill(
+                    url, TENANT, arguments.rows, lambda n: status.update(f"filling: {n:,} rows")
+                )
+        console.print(
+            f"{arguments.rows // 5:,} audit records"
+            + ("" if arguments.only else f" and {arguments.rows:,} predictions")
+            + f" in {time.perf_counter() - started:.0f} s"
+        )
+        exports: list[Export] = []
         async with grpc.aio.insecure_channel(platform.endpoints.prediction_log) as channel:
             log = Log(platform, channel)
-            digest = await one_hash(url, TENANT)
-            latencies = await ask_everything(platform, log, digest, arguments.calls)
-            exports = await export_everything(platform, log, began, arguments)
+            latencies = await ask_audit(platform, log, arguments.calls)
+            if not arguments.only:
+                digest = await one_hash(url, TENANT)
+                latencies += await ask_everything(platform, log, digest, arguments.calls)
+                exports = await export_everything(platform, log, began, arguments)
     show(console, latencies, exports)
     if arguments.json:
         content = {
@@ -172,7 +184,6 @@ async def ask_everything(platform: Platform, log: Log, digest: str, calls: int) 
         ("90 days: series by version", "GetStatsSeries", lines),
     ):
         found.append(await timed(name, calls, STATS_MS, partial(log.ask, method, request)))
-    found += await ask_audit(platform, log, calls)
     async with http(platform) as api:
         since = ago.date()
         for name, path, bound in (
@@ -192,7 +203,7 @@ async def ask_audit(platform: Platform, log: Log, calls: int) -> list[Latency]:
         "target": {"target": "target-77"},
         "refusals": {"outcome": "refused"},
     }
-    return [
+    found = [
         await timed(
             f"audit: {name}",
             calls,
@@ -205,6 +216,11 @@ async def ask_audit(platform: Platform, log: Log, calls: int) -> list[Latency]:
         )
         for name, matching in questions.items()
     ]
+    async with http(platform) as api:
+        for name, query in (("first page", ""), ("refusals", "?outcome=refused")):
+            call = partial(fetched, api, f"/v1/audit{query}")
+            found.append(await timed(f"REST audit: {name}", calls, LIST_MS, call))
+    return found
 
 
 async def export_everything(
@@ -309,6 +325,8 @@ def show(console: Console, latencies: list[Latency], exports: list[Export]) -> N
         verdict = "" if each.bound is None else "ok" if each.ok else "MISSED"
         table.add_row(each.question, f"{each.p50:.1f}", f"{each.p95:.1f}", bound, verdict)
     console.print(table)
+    if not exports:
+        return
     table = Table("export", "rows", "rows/s", "MB/s", "log MB", "gateway MB", "")
     for each in exports:
         table.add_row(

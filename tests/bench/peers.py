@@ -6,6 +6,7 @@ same load generator, in turns. It takes half an hour, `--quick` three minutes.
 """
 
 import argparse
+import io
 import os
 import resource
 import shutil
@@ -38,7 +39,8 @@ def main() -> None:
     options = _options()
     # Also into a file, line by line.
     console = Console(soft_wrap=True)
-    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        sys.stdout.reconfigure(line_buffering=True)
     # What is started here is stopped on the way out.
     signal.signal(signal.SIGTERM, _stop)
     _allow_many_connections()

@@ -10,9 +10,9 @@ from chaos.ledger import Options, Outcome, prove
 
 
 def described(outcome: Outcome) -> str:
-    console = Console(file=io.StringIO(), width=120)
-    outcome.report(console)
-    return console.file.getvalue()  # type: ignore[attr-defined]
+    printed = io.StringIO()
+    outcome.report(Console(file=printed, width=120))
+    return printed.getvalue()
 
 
 @pytest.mark.timeout(300)

@@ -3,6 +3,7 @@
 import io
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 from rich.console import Console
@@ -13,9 +14,9 @@ from weir_local.signals import StopSignals
 from weir_local.supervisor import Part, RunningPart, StartError, Supervisor
 
 
-def _part(tmp_path: Path, name: str, program: str, **options: object) -> Part:
+def _part(tmp_path: Path, name: str, program: str, **options: Any) -> Part:
     spec = ProcessSpec(name, [sys.executable, "-c", program], tmp_path / f"{name}.log")
-    return Part(spec, stage=0, **options)  # type: ignore[arg-type]
+    return Part(spec, stage=0, **options)
 
 
 def _start(parts: list[Part], **options: float) -> None:

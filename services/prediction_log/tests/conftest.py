@@ -53,7 +53,9 @@ from testkit.stores import PostgresStore, as_role
 from weir.events.v1 import events_pb2
 from weir.predictions.v1 import audit_pb2_grpc, predictions_pb2_grpc, privacy_pb2_grpc
 
-STREAM = "weir:predictions:0"
+from .service_process import STREAM
+from .service_process import launch as launch
+
 FEEDBACK_STREAM = "weir:feedback"
 AUDIT_STREAM = "weir:audit"
 SERVICE_ROLE = "weir"

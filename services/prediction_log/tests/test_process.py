@@ -1,12 +1,7 @@
-"""The service as a process of its own, with stores that come and go."""
+"""The service as a process of its own."""
 
 import asyncio
 import json
-import os
-import signal
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +9,6 @@ import grpc
 import pytest
 from google.protobuf import descriptor_pool
 from google.protobuf.timestamp_pb2 import Timestamp
-from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
@@ -26,87 +20,14 @@ from servicekit.event_stream import EventPublisher
 from servicekit.grpc_errors import from_rpc_error
 from servicekit.grpc_interceptors import PUBLIC_SERVICES
 from servicekit.identifiers import new_id
-from testkit.issuer import ISSUER, FakeIssuer
+from testkit.issuer import FakeIssuer
 from testkit.otlp import OtlpReceiver, ReceivedSpan
-from testkit.stores import PostgresStore, Store, running_postgres
 from testkit.waiting import until
 from weir.events.v1 import events_pb2
 from weir.predictions.v1 import predictions_pb2 as pb
 from weir.predictions.v1 import predictions_pb2_grpc
 
-STREAM = "weir:predictions:0"
-Launch = Callable[..., "Service"]
-
-
-class Service:
-    """One process, its log and a way to call it."""
-
-    def __init__(self, process: subprocess.Popen[bytes], address: str, log_file: Path) -> None:
-        self.process = process
-        self.address = address
-        self._log_file = log_file
-
-    @property
-    def log(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self._log_file.read_text().splitlines()]
-
-    def logged(self, event: str) -> int:
-        return sum(entry["event"] == event for entry in self.log)
-
-    async def health(self) -> int | None:
-        async with grpc.aio.insecure_channel(self.address) as channel:
-            try:
-                request = health_pb2.HealthCheckRequest(
-                    service="weir.predictions.v1.PredictionLogService"
-                )
-                return int((await health_pb2_grpc.HealthStub(channel).Check(request)).status)
-            except grpc.aio.AioRpcError:
-                return None
-
-    async def serving(self) -> bool:
-        return await self.health() == health_pb2.HealthCheckResponse.SERVING
-
-    async def not_serving(self) -> bool:
-        return await self.health() == health_pb2.HealthCheckResponse.NOT_SERVING
-
-    def stop(self) -> int:
-        self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(15)
-
-
-@pytest.fixture
-def launch(tmp_path: Path, jwks_url: str, redis_server: Store) -> Iterator[Launch]:
-    started: list[subprocess.Popen[bytes]] = []
-
-    def start(database_url: str, *command: str, **environment: str) -> Service:
-        address = f"unix:{tmp_path}/log{len(started)}.sock"
-        log_file = tmp_path / f"log{len(started)}.jsonl"
-        with log_file.open("wb") as out:
-            process = subprocess.Popen(
-                [sys.executable, "-m", "prediction_log", *command],
-                cwd=tmp_path,
-                env=os.environ
-                | {
-                    "WEIR_DATABASE_URL": database_url,
-                    "WEIR_GRPC_ADDRESS": address,
-                    "WEIR_METRICS_ADDRESS": "127.0.0.1:0",
-                    "WEIR_ISSUER": ISSUER,
-                    "WEIR_JWKS_URL": jwks_url,
-                    "WEIR_EVENTS_REDIS_URL": redis_server.url,
-                    "WEIR_INSTANCE": "log-0",
-                    "WEIR_DATABASE_CHECK_INTERVAL": "0.2",
-                }
-                | environment,
-                stdout=out,
-                stderr=subprocess.STDOUT,
-            )
-        started.append(process)
-        return Service(process, address, log_file)
-
-    yield start
-    for process in started:
-        process.kill()
-        process.wait()
+from .service_process import STREAM, Launch
 
 
 async def test_process_writes_what_is_published_answers_and_stops_cleanly(
@@ -269,115 +190,6 @@ async def test_each_stream_fills_its_table(
     # What no checkpoint has signed yet is signed at the end.
     assert await asyncio.to_thread(service.stop) == 0
     assert await log.count("audit_checkpoints") == service.logged("audit_checkpoint") == 1
-
-
-async def test_unmigrated_database_is_waited_for_without_consuming(
-    postgres_server: PostgresStore,
-    open_log: Callable[..., Any],
-    facts: Any,
-    redis: Redis,
-    launch: Launch,
-) -> None:
-    url = await asyncio.to_thread(postgres_server.create_database)
-    service = launch(url)
-    await until(lambda: service.logged("database_not_migrated") == 1, within=30)
-    await EventPublisher(redis).publish(STREAM, [facts.prediction()])
-    assert await service.not_serving()
-    assert not await redis.xinfo_groups(STREAM)
-    migration = launch(url, "migrate")
-    assert await asyncio.to_thread(migration.process.wait, 60) == 0
-    await until(service.serving, within=30)
-    migrated = open_log(url)
-
-    async def written() -> bool:
-        return bool(await migrated.count("prediction_logs") == 1)
-
-    await until(written, within=10)
-    assert service.logged("database_not_migrated") == 1
-
-
-def process_tree(pid: int) -> list[int]:
-    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return [pid, *(each for child in children for each in process_tree(int(child)))]
-
-
-async def test_database_may_stop_freeze_and_come_back(
-    tmp_path: Path,
-    open_log: Callable[..., Any],
-    facts: Any,
-    redis: Redis,
-    launch: Launch,
-    issuer: FakeIssuer,
-) -> None:
-    (tmp_path / "postgres").mkdir()
-    with running_postgres(tmp_path / "postgres") as server:
-        url = await asyncio.to_thread(server.create_database)
-        migration = launch(url, "migrate")
-        assert await asyncio.to_thread(migration.process.wait, 60) == 0
-        service = launch(url, WEIR_DATABASE_QUERY_TIMEOUT="1", WEIR_DATABASE_WRITE_TIMEOUT="1")
-        await until(service.serving, within=30)
-        log = open_log(url)
-        publisher = EventPublisher(redis)
-        published = 0
-
-        async def publish() -> None:
-            nonlocal published
-            for _ in range(10):
-                await publisher.publish(STREAM, [facts.prediction() for _ in range(10)])
-                published += 10
-
-        async def written() -> bool:
-            return bool(await log.count("prediction_logs") == published)
-
-        await publish()
-        await until(written)
-
-        await asyncio.to_thread(server.stop)
-        await publish()
-        await until(service.not_serving)
-        await publish()
-        await asyncio.to_thread(server.start_ready)
-        await publish()
-        await until(written, within=20)
-        await until(service.serving)
-
-        # A frozen server takes connections and never answers.
-        assert server.pid is not None
-        frozen = process_tree(server.pid)
-        for pid in frozen:
-            os.kill(pid, signal.SIGSTOP)
-        try:
-            await publish()
-            await until(service.not_serving, within=20)
-            async with grpc.aio.insecure_channel(service.address) as channel:
-                stub = predictions_pb2_grpc.PredictionLogServiceStub(channel)
-                token = issuer.token("predictions:read")
-                with pytest.raises(grpc.aio.AioRpcError) as caught:
-                    await stub.ListPredictions(
-                        pb.ListPredictionsRequest(),
-                        metadata=(("authorization", f"Bearer {token}"),),
-                        timeout=8,
-                    )
-            assert caught.value.code() is grpc.StatusCode.UNAVAILABLE
-        finally:
-            for pid in frozen:
-                os.kill(pid, signal.SIGCONT)
-        await until(written, within=20)
-        await until(service.serving)
-        assert await log.count("dead_letters") == 0
-        assert await asyncio.to_thread(service.stop) == 0
-        await log.database.close()
-    assert service.logged("database_away") == 2
-    # Once for each of the two outages; a third where the way of failing changed.
-    assert 2 <= service.logged("consume_failed") <= 3
-    assert not any("traceback" in json.dumps(entry).lower() for entry in service.log)
-
-
-async def test_stopping_while_the_database_is_away_is_clean(tmp_path: Path, launch: Launch) -> None:
-    service = launch(f"postgresql://nobody@/weir?host={tmp_path}")
-    await until(lambda: service.logged("database_away") == 1, within=30)
-    assert await service.not_serving()
-    assert await asyncio.to_thread(service.stop) == 0
 
 
 @pytest.mark.parametrize(

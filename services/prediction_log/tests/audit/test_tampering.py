@@ -5,6 +5,7 @@ import hashlib
 from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from typing import Any
 from uuid import UUID
 
 from hypothesis import given, settings
@@ -60,8 +61,8 @@ class Trail:
         return set(self.stored_rows), set(self.stored_batches)
 
 
-def record(number: int, **changes: object) -> AuditRecord:
-    values: dict[str, object] = {
+def record(number: int, **changes: Any) -> AuditRecord:
+    values: dict[str, Any] = {
         "id": UUID(int=number),
         "occurred_at": NOON,
         "action": "token.issue",
@@ -73,7 +74,7 @@ def record(number: int, **changes: object) -> AuditRecord:
         "reason": None,
         "target": None,
     }
-    return AuditRecord(**values | changes)  # type: ignore[arg-type]
+    return AuditRecord(**values | changes)
 
 
 def trail_of(sizes: Sequence[int]) -> Trail:

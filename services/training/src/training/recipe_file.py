@@ -32,7 +32,7 @@ class _StrictLoader(yaml.SafeLoader):
 def read_settings(path: Path) -> dict[str, Any]:
     """The mapping in a YAML file. Raises InputError when there is none."""
     try:
-        content = yaml.load(path.read_text(encoding="utf-8"), _StrictLoader)  # noqa: S506
+        content = _StrictLoader(path.read_text(encoding="utf-8")).get_single_data()
     except InputError as exc:
         raise InputError(f"{path}: {exc}") from exc
     except OSError as exc:
