@@ -12,7 +12,7 @@ from gateway.api_key_verifier import ApiKeyVerifier
 from gateway.assembly import Gateway
 from gateway.client_registry import ApiKey, ClientRegistry
 from gateway.domain import Client
-from gateway.errors import ApiKeyExpired, ApiKeyInvalid
+from gateway.identity_errors import ApiKeyExpired, ApiKeyInvalid
 from gateway.secret_hashes import Pepper
 from testkit.issuer import FakeIssuer
 from weir.events.v1 import events_pb2

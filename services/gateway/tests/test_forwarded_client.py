@@ -1,7 +1,7 @@
 """Whose word on the client's address and scheme is believed."""
 
 import pytest
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
 
 from gateway.forwarded_client import ForwardedClient, TrustedHops
 
@@ -21,8 +21,13 @@ async def seen(
 
     async def app(scope: Scope, receive: Receive, send: Send) -> None: ...
 
+    async def receive() -> Message:
+        return {}
+
+    async def send(message: Message) -> None: ...
+
     middleware = ForwardedClient(app, TrustedHops(trusted), standard=standard)
-    await middleware(scope, None, None)  # type: ignore[arg-type]
+    await middleware(scope, receive, send)
     return scope["client"][0], scope["scheme"]
 
 

@@ -8,7 +8,7 @@ import httpx
 import pytest
 
 from gateway import json_body
-from gateway.errors import DuplicateKey, JsonTooDeep, JsonTooLarge, MalformedBody
+from gateway.request_errors import DuplicateKey, JsonTooDeep, JsonTooLarge, MalformedBody
 from testkit.issuer import FakeIssuer
 
 from .backends import Backends

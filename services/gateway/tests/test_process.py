@@ -72,9 +72,8 @@ def failed_start(environment: dict[str, str]) -> dict[str, Any]:
     )
     assert done.returncode == 1
     assert done.stderr == ""
-    events: list[dict[str, Any]] = [json.loads(line) for line in done.stdout.splitlines()]
-    # Before it, a store may have been found to be away; that is no reason not to start.
-    (error,) = [event for event in events if event["level"] != "warning"]
+    (line,) = done.stdout.splitlines()
+    error: dict[str, Any] = json.loads(line)
     assert error["level"] == "error"
     return error
 
@@ -141,6 +140,14 @@ def test_certificate_without_its_key_is_one_line(environment: dict[str, str]) ->
 def test_proxy_that_is_no_address_is_one_line(environment: dict[str, str]) -> None:
     event = failed_start(environment | {"WEIR_TRUSTED_PROXIES": "proxy.example"})
     assert "proxy.example" in event["faults"]["trusted_proxies"]
+
+
+def test_broken_file_of_trusted_issuers_is_one_line(
+    environment: dict[str, str], tmp_path: Path
+) -> None:
+    (tmp_path / "issuers.yaml").write_text("issuers: 1")
+    setting = {"WEIR_TRUSTED_ISSUERS_FILE": str(tmp_path / "issuers.yaml")}
+    assert "issuers" in failed_start(environment | setting)["reason"]
 
 
 def test_wrong_redis_url_is_one_line(environment: dict[str, str]) -> None:

@@ -11,7 +11,7 @@ import pytest_asyncio
 import structlog
 
 from gateway.domain import Client, ConcurrencyCap, QuotaPolicy, WhenAway
-from gateway.errors import QuotaExceeded, QuotaUnavailable
+from gateway.quota_errors import QuotaExceeded, QuotaUnavailable
 from gateway.quota_meter import QuotaMeter
 from gateway.redis_quota import RedisQuota
 from servicekit.redis_client import open_redis

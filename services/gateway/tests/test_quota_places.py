@@ -10,8 +10,8 @@ from redis.crc import key_slot
 
 from gateway.denial_cache import LONGEST, DenialCache
 from gateway.domain import ConcurrencyCap, CostUnit, QuotaPolicy, QuotaSubject
-from gateway.errors import QuotaExceeded
 from gateway.quota_account import Cost, Decision, account_of
+from gateway.quota_errors import QuotaExceeded
 from gateway.quota_meter import QuotaMeter
 from gateway.redis_quota import RedisQuota
 from gateway.token_bound import most_tokens

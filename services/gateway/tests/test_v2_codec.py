@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from gateway.content_coding import decoded
-from gateway.errors import BodyTooLarge, MalformedBody, UnsupportedBody
+from gateway.request_errors import BodyTooLarge, MalformedBody, UnsupportedBody
 from gateway.v2_elements import TensorInvalid, to_data, to_raw
 from gateway.v2_request import read_infer
 from servicekit.errors import InvalidInput

@@ -53,8 +53,8 @@ async def _serve(settings: Settings) -> None:
     tracer_provider = configure_tracing("gateway", settings)
     try:
         certificate = load_certificate(settings)
+        listener = listen(settings.http_host, settings.http_port)
         async with assembled(settings, tracer_provider) as gateway:
-            listener = listen(settings.http_host, settings.http_port)
             await run_until_stopped(
                 serve(gateway.app, listener, settings, certificate),
                 beside=(

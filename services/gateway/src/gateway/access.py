@@ -14,7 +14,7 @@ from gateway.audit_trail import AuditTrail
 from gateway.client_registry import ClientRegistry
 from gateway.credentials import Credential, credential_of, stated, unverified_claims
 from gateway.domain import SCOPES, Client
-from gateway.errors import (
+from gateway.identity_errors import (
     ApiKeyMalformed,
     ApiKeyRefused,
     ClientUnknown,

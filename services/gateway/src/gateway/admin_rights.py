@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from gateway.access import Caller
 from gateway.domain import PLATFORM_TENANT
-from gateway.errors import IdentityUnknown, RevisionOutdated, ScopeNotHeld
+from gateway.identity_errors import IdentityUnknown, RevisionOutdated, ScopeNotHeld
 from gateway.identity_records import ClientRecord, KeyRecord
 
 

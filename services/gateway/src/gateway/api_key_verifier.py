@@ -9,7 +9,7 @@ from prometheus_client import Counter
 from gateway.api_key_format import key_id_of
 from gateway.client_registry import ApiKey, ClientRegistry
 from gateway.domain import Client
-from gateway.errors import ApiKeyExpired, ApiKeyInvalid, ApiKeyMalformed
+from gateway.identity_errors import ApiKeyExpired, ApiKeyInvalid, ApiKeyMalformed
 from gateway.key_usage import KeyUsage
 
 REFUSED = Counter("weir_api_keys_refused_total", "API keys that were refused.", ["reason"])

@@ -27,7 +27,7 @@ from gateway.guarded_channel import guarded
 from gateway.health_checks import HealthChecks, grpc_check
 from gateway.idempotency import Idempotency
 from gateway.idempotency_store import IdempotencyStore
-from gateway.identity_assembly import followed_identity
+from gateway.identity_assembly import declared_identity
 from gateway.incident_client import IncidentClient
 from gateway.incident_routes import incident_routes
 from gateway.inference_client import InferenceClient
@@ -111,7 +111,7 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
         stack.push_async_callback(events_redis.aclose)
         publisher = EventPublisher(events_redis, reserve=settings.events_reserve)
         audit = AuditTrail(publisher, stream=settings.audit_stream, capacity=settings.audit_queue)
-        identity = await stack.enter_async_context(followed_identity(settings, events_redis))
+        identity = declared_identity(settings, events_redis)
         external = await stack.enter_async_context(
             followed_issuers(
                 settings.trusted_issuers_file,
@@ -283,4 +283,6 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
             cors_origins=settings.allowed_origins(),
             tracer_provider=tracer_provider,
         )
+        # Last: until here whatever is wrong with the settings is told, and nothing else.
+        await stack.enter_async_context(identity.followed())
         yield Gateway(app, audit, follower)

@@ -38,7 +38,10 @@ class AuditRecord(BaseModel):
     client_address: str | None = Field(description="Where the request came from.")
     request_id: str | None
     reason: str | None = Field(description="Why it was refused, as a code.")
-    target: str | None = Field(description="What it was done to.")
+    target: str | None = Field(
+        description="What it was done to. `(57 more)` at its end: so many refusals more of the "
+        "same kind came within a minute after one that was told."
+    )
     sequence: int = Field(
         description="Its place in the hash chain that `verify-audit` walks, from 1 without gaps."
     )

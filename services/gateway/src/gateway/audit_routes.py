@@ -20,7 +20,8 @@ _LINES = "application/x-ndjson"
 _DESCRIPTION = """\
 Who did, or was refused, what. A search by action or outcome answers after a second with what it has
 found: a page may then hold fewer than `limit`, even none, and `next_cursor` tells where to go on;
-only where that is null is the end. Each page that is read is on the trail itself, as `audit.read`.
+only where that is null is the end. Refusals that repeat are told once, then counted by the minute.
+Each page that is read is on the trail itself, as `audit.read`.
 
 With `Accept: application/x-ndjson` a page comes as lines, one record each; the header `Link` holds
 the address of the next page (RFC 8288), and is missing on the last.

@@ -1,6 +1,7 @@
 """Tells the audit stream what a reviewer will ask about, without making anybody wait for it."""
 
 import asyncio
+import time
 from collections.abc import Sequence
 from typing import Protocol
 
@@ -125,11 +126,10 @@ class AuditTrail:
 
     def _put(self, told: Refusal, request_id: str) -> None:
         refused, allowed = events_pb2.AUDIT_OUTCOME_REFUSED, events_pb2.AUDIT_OUTCOME_ALLOWED
-        now = Timestamp()
-        now.GetCurrentTime()
+        seconds, nanos = divmod(time.time_ns(), 1_000_000_000)
         event = events_pb2.AuditRecorded(
             event_id=str(new_id()),
-            occurred_at=now,
+            occurred_at=Timestamp(seconds=seconds, nanos=nanos),
             outcome=refused if told.reason else allowed,
             request_id=request_id,
             **{name: _storable(text) for name, text in told._asdict().items()},
@@ -168,5 +168,7 @@ class AuditTrail:
 
 def _storable(text: str) -> str:
     """What the log can write of a text that somebody sent: no event is lost over its words."""
+    if text.isascii() and len(text) <= _LONGEST_TEXT and "\0" not in text:
+        return text
     whole = text[:_LONGEST_TEXT].encode("utf-8", "replace").decode()
     return whole.replace("\0", "?")

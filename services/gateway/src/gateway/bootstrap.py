@@ -7,8 +7,8 @@ from datetime import datetime
 from pathlib import Path
 
 from gateway.domain import PLATFORM_TENANT
-from gateway.errors import BootstrapRefused, BootstrapUsed, IdentityExists
 from gateway.identity_directory import IdentityDirectory
+from gateway.identity_errors import BootstrapRefused, BootstrapUsed, IdentityExists
 from gateway.identity_records import ClientRecord, KeptSecret
 from gateway.identity_store import Change, IdentityStore
 from gateway.roles import ROLES

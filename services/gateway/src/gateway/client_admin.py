@@ -4,36 +4,20 @@ import secrets
 from collections.abc import Callable
 from datetime import datetime
 
-from google.protobuf.message import Message
-
 from gateway.access import Caller
-from gateway.admin_rights import is_platform_admin, matches, may_give, sees, unknown
+from gateway.admin_rights import is_platform_admin, may_give, sees
 from gateway.admin_shapes import ClientChangeBody, NewClientBody
 from gateway.api_key_format import new_key_id
-from gateway.errors import (
-    ChangedMeanwhile,
-    DeclaredInFile,
-    IdentityExists,
-    LastProof,
-    SecretsExhausted,
-    TenantNotHeld,
-)
 from gateway.identity_directory import IdentityDirectory
-from gateway.identity_records import (
-    LIVE_SECRETS,
-    ClientRecord,
-    KeptSecret,
-    ends_tokens,
-    next_number,
-)
+from gateway.identity_errors import IdentityExists, LastProof, TenantNotHeld
+from gateway.identity_records import ClientRecord, KeptSecret, ends_tokens
 from gateway.identity_store import Change, IdentityStore
+from gateway.record_edits import Consequences, RecordEdits, without_secret
 from gateway.token_revocation import revocation_of_client
 from servicekit.errors import FieldViolation, InvalidInput
 from servicekit.identifiers import new_id
 
-_TRIES = 4
 _SECRET_BYTES = 32
-Edit = Callable[[ClientRecord], ClientRecord | None]
 
 
 class ClientAdmin:
@@ -49,6 +33,13 @@ class ClientAdmin:
         self._directory = directory
         self._store = store
         self._now = now
+        self._clients = RecordEdits(
+            directory,
+            store,
+            kind="client",
+            records=lambda: directory.snapshot.clients,
+            now=now,
+        )
 
     async def find(self, caller: Caller, client_id: str) -> ClientRecord:
         """A client.
@@ -56,11 +47,7 @@ class ClientAdmin:
         Raises:
             IdentityUnknown: there is none that the caller may know of.
         """
-        await self._directory.refresh_if_possible()
-        record = self._directory.snapshot.clients.get(client_id)
-        if record is None or not sees(caller, record.tenant):
-            raise unknown("client")
-        return record
+        return await self._clients.find(caller, client_id)
 
     async def create(self, caller: Caller, body: NewClientBody) -> tuple[ClientRecord, str]:
         """A new client and its secret, which is empty where none was asked for.
@@ -83,7 +70,7 @@ class ClientAdmin:
             uid=str(new_id()),
             tenant=tenant,
             name=body.name or "",
-            secrets=(self._kept(1, secret),) if secret else (),
+            secrets=(self._clients.kept(secret),) if secret else (),
             public_keys=tuple(body.public_keys),
             scopes=tuple(body.scopes),
             roles=tuple(body.roles),
@@ -128,11 +115,11 @@ class ClientAdmin:
                 may_give(caller, after.all_scopes)
             return after
 
-        return await self._edit(caller, client_id, if_match, edit)
+        return await self._clients.change(caller, client_id, if_match, edit, self._ended)
 
     async def remove(self, caller: Caller, client_id: str, if_match: str | None) -> None:
         """Ends the client, its API keys and its tokens."""
-        await self._edit(caller, client_id, if_match, lambda _: None)
+        await self._clients.change(caller, client_id, if_match, lambda _: None, self._ended)
 
     async def add_secret(
         self, caller: Caller, client_id: str, if_match: str | None
@@ -144,18 +131,7 @@ class ClientAdmin:
             ScopeNotHeld: the client holds a scope that the caller does not.
         """
         secret = secrets.token_urlsafe(_SECRET_BYTES)
-        added = self._kept(0, secret)
-
-        def edit(before: ClientRecord) -> ClientRecord:
-            nonlocal added
-            may_give(caller, before.all_scopes)
-            if len(before.secrets) >= LIVE_SECRETS:
-                raise SecretsExhausted("Two secrets are live: remove the old one first.")
-            added = self._kept(next_number(before.secrets), secret)
-            return before.model_copy(update={"secrets": (*before.secrets, added)})
-
-        await self._edit(caller, client_id, if_match, edit)
-        return added, secret
+        return await self._clients.add_secret(caller, client_id, if_match, secret), secret
 
     async def remove_secret(
         self, caller: Caller, client_id: str, number: int, *, revoke_tokens: bool
@@ -171,52 +147,26 @@ class ClientAdmin:
         """
 
         def edit(before: ClientRecord) -> ClientRecord:
-            left = tuple(one for one in before.secrets if one.number != number)
-            if len(left) == len(before.secrets):
-                raise unknown("secret")
-            if not left and not before.public_keys:
+            after = without_secret(before, number)
+            if not after.secrets and not after.public_keys:
                 raise LastProof("It is the client's last secret: disable or remove the client.")
-            return before.model_copy(update={"secrets": left})
+            return after
 
-        await self._edit(caller, client_id, None, edit, revoke=revoke_tokens)
+        def ended(before: ClientRecord, after: ClientRecord | None) -> Consequences:
+            return self._ended(before, after, tokens=revoke_tokens)
 
-    async def _edit(
-        self,
-        caller: Caller,
-        client_id: str,
-        if_match: str | None,
-        edit: Edit,
-        *,
-        revoke: bool = False,
-    ) -> ClientRecord:
-        """What it became, or was before it was removed."""
-        for _ in range(_TRIES):
-            await self._directory.refresh()
-            before = self._directory.snapshot.clients.get(client_id)
-            if before is None or not sees(caller, before.tenant):
-                raise unknown("client")
-            if before.declared_in == "file":
-                raise DeclaredInFile("The clients file declares this client; it is changed there.")
-            matches(before, if_match)
-            after = edit(before)
-            if after is not None:
-                again = {"revision": before.revision + 1, "changed_at": self._now()}
-                after = after.model_copy(update=again)
-            changes = [Change(before, after)]
-            if after is None:
-                changes += [Change(key, None) for key in self._directory.keys_of(before)]
-            event: Message | None = None
-            oldest = 0
-            if revoke or ends_tokens(before, after):
-                event, oldest = revocation_of_client(client_id)
-            if await self._store.commit(*changes, revoked=event, oldest=oldest):
-                await self._directory.refresh_if_possible()
-                return after or before
-        raise ChangedMeanwhile("Others change it at the same time; try again.", retry_after=1.0)
+        await self._clients.change(caller, client_id, None, edit, ended)
 
-    def _kept(self, number: int, secret: str) -> KeptSecret:
-        kept = self._directory.declared.pepper.hash(secret)
-        return KeptSecret(number=number, hash=kept, created_at=self._now())
+    def _ended(
+        self, before: ClientRecord, after: ClientRecord | None, *, tokens: bool = False
+    ) -> Consequences:
+        """The keys that end with their client, and the tokens with what they were given for."""
+        keys = self._directory.keys_of(before) if after is None else []
+        changes = [Change(key, None) for key in keys]
+        if not tokens and not ends_tokens(before, after):
+            return Consequences(changes)
+        event, oldest = revocation_of_client(before.client_id)
+        return Consequences(changes, event, oldest)
 
 
 def _check(record: ClientRecord) -> None:

@@ -7,9 +7,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import unquote_plus
 
+from gateway.domain import OAUTH
 from gateway.oauth_answers import LoginRefused, OAuthRefused
 
-ASSERTION_TYPE = "urn:ietf:params:oauth:client-assertion-type:jwt-bearer"
+ASSERTION_TYPE = f"{OAUTH}:client-assertion-type:jwt-bearer"
 METHODS = ("client_secret_basic", "client_secret_post", "private_key_jwt")
 _REPEATABLE = frozenset({"resource", "audience"})
 

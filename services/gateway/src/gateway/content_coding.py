@@ -6,7 +6,7 @@ may have. A bound of the ratio would refuse what is dense by nature, such as ten
 
 import zlib
 
-from gateway.errors import BodyTooLarge, MalformedBody, UnsupportedBody
+from gateway.request_errors import BodyTooLarge, MalformedBody, UnsupportedBody
 
 _GZIP = 16 + zlib.MAX_WBITS
 _WINDOW_BITS = {"gzip": _GZIP, "x-gzip": _GZIP, "deflate": zlib.MAX_WBITS}

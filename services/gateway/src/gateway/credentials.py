@@ -10,7 +10,7 @@ from typing import Any
 from fastapi import Request
 
 from gateway.api_key_format import PREFIX
-from gateway.errors import ApiKeyMalformed, CredentialsAmbiguous, TokenMissing
+from gateway.identity_errors import ApiKeyMalformed, CredentialsAmbiguous, TokenMissing
 
 
 @dataclass(frozen=True, slots=True)

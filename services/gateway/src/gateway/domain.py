@@ -28,7 +28,9 @@ DELEGATE_SCOPE = "delegate"
 """Lets the gateway, and nobody else, say on whose behalf it calls."""
 
 CLIENT_CREDENTIALS = "client_credentials"
-TOKEN_EXCHANGE = "urn:ietf:params:oauth:grant-type:token-exchange"  # noqa: S105  # a grant's name
+OAUTH = "urn:ietf:params:oauth"
+"""What names registered for OAuth begin with (RFC 6755)."""
+TOKEN_EXCHANGE = f"{OAUTH}:grant-type:token-exchange"
 GRANT_TYPES = frozenset({CLIENT_CREDENTIALS, TOKEN_EXCHANGE})
 """Ways to an access token (RFC 6749, 4.4; RFC 8693)."""
 

@@ -5,8 +5,9 @@ from uuid import UUID
 
 import grpc
 
-from gateway.errors import IdempotencyKeyReused, PredictionUnknown
+from gateway.errors import PredictionUnknown
 from gateway.log_answers import FeedbackHistory, GivenFeedback
+from gateway.request_errors import IdempotencyKeyReused
 from gateway.upstream import answer_of, optional_field
 from servicekit.errors import Conflict, FieldViolation, NotFound
 from weir.predictions.v1 import predictions_pb2 as pb

@@ -10,7 +10,7 @@ import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import httptools
 from prometheus_client import Counter, Gauge
@@ -73,9 +73,9 @@ class Connection(HttpToolsProtocol):
         """Closes the connection unless what it waits for happens."""
         self._stalled: asyncio.TimerHandle | None = None
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begins to wait for a request (asyncio's own hook)."""
-        super().connection_made(transport)
+        super().connection_made(cast("asyncio.Transport", transport))
         CONNECTIONS.set(len(self.connections))
         if len(self.connections) > self._limits.connections:
             self._refuse(503, "CONNECTIONS_EXHAUSTED", "Too many connections are open.")

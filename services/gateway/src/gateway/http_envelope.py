@@ -13,8 +13,9 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from gateway.deprecation import deprecation_headers
-from gateway.errors import AnswerBroken, TimeoutMalformed
+from gateway.errors import AnswerBroken
 from gateway.problems import of_error, problem
+from gateway.request_errors import TimeoutMalformed
 from gateway.request_headers import envelope_headers, seconds_from
 from servicekit import request_context
 from servicekit.exemplars import current_exemplar

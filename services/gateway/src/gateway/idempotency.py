@@ -19,10 +19,10 @@ from starlette.responses import Response
 from starlette.types import Message
 
 from gateway.access import Caller
-from gateway.errors import IdempotencyKeyReused, RequestInFlight
 from gateway.idempotency_keys import HEADER, key_from
 from gateway.idempotency_store import IdempotencyStore, StoreAway, StoredAnswer, entry_of
 from gateway.request_body import read_body
+from gateway.request_errors import IdempotencyKeyReused, RequestInFlight
 from servicekit.errors import FieldViolation, InvalidInput
 
 _log = structlog.get_logger(__name__)

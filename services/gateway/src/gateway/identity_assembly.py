@@ -19,21 +19,28 @@ from servicekit.lifecycle import running_beside
 
 @dataclass(frozen=True, slots=True)
 class Identity:
-    """Clients and API keys, followed."""
+    """Clients and API keys, as the files have them until their other source is followed, too."""
 
     store: IdentityStore
     directory: IdentityDirectory
     keys: ApiKeyVerifier
+    usage: KeyUsage
 
     @property
     def registry(self) -> ClientRegistry:
         """Who may prove themselves now."""
         return self.directory.registry
 
+    @asynccontextmanager
+    async def followed(self) -> AsyncIterator[None]:
+        """Keeps clients and keys as new as their sources until the context ends."""
+        async with self.directory.followed(), running_beside(self.usage.run()):
+            yield
+        await self.usage.flush()
 
-@asynccontextmanager
-async def followed_identity(settings: Settings, events_redis: Redis) -> AsyncIterator[Identity]:
-    """Clients and keys, as new as their sources until the context ends.
+
+def declared_identity(settings: Settings, events_redis: Redis) -> Identity:
+    """Clients and keys.
 
     Raises:
         ClientsFileInvalid: the clients file cannot be used.
@@ -46,7 +53,4 @@ async def followed_identity(settings: Settings, events_redis: Redis) -> AsyncIte
         default_quotas(settings.quota_per_minute, settings.quota_per_hour),
     )
     usage = KeyUsage(store)
-    identity = Identity(store, directory, ApiKeyVerifier(directory.registry, usage))
-    async with directory.followed(), running_beside(usage.run()):
-        yield identity
-    await usage.flush()
+    return Identity(store, directory, ApiKeyVerifier(directory.registry, usage), usage)

@@ -89,6 +89,11 @@ class KeyRecord(QuotaFields):
     changed_at: datetime | None = None
 
     @property
+    def all_scopes(self) -> frozenset[str]:
+        """What it may do, as long as its client may."""
+        return frozenset(self.scopes)
+
+    @property
     def declared_in(self) -> Literal["file", "api"]:
         """Where it can be changed."""
         return "api" if self.revision else "file"

@@ -3,7 +3,7 @@
 import json
 from typing import Any, NoReturn
 
-from gateway.errors import DuplicateKey, JsonTooDeep, JsonTooLarge, MalformedBody
+from gateway.request_errors import DuplicateKey, JsonTooDeep, JsonTooLarge, MalformedBody
 
 MOST_LEVELS = 32
 """Of lists and objects within each other; the deepest thing asked for here has five."""

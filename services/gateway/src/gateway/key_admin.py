@@ -4,23 +4,15 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 
 from gateway.access import Caller
-from gateway.admin_rights import matches, may_give, sees, unknown
+from gateway.admin_rights import may_give, sees, unknown
 from gateway.admin_shapes import KeyChangeBody, NewKeyBody
 from gateway.api_key_format import new_api_key, new_key_id
-from gateway.errors import ChangedMeanwhile, DeclaredInFile, LastProof, SecretsExhausted
 from gateway.identity_directory import IdentityDirectory
-from gateway.identity_records import (
-    LIVE_SECRETS,
-    ClientRecord,
-    KeptSecret,
-    KeyRecord,
-    next_number,
-)
+from gateway.identity_errors import LastProof
+from gateway.identity_records import ClientRecord, KeptSecret, KeyRecord
 from gateway.identity_store import Change, IdentityStore, IdentityStoreUnavailable
+from gateway.record_edits import TRIES, RecordEdits, changed_meanwhile, without_secret
 from servicekit.errors import FieldViolation, InvalidInput
-
-_TRIES = 4
-Edit = Callable[[KeyRecord], KeyRecord | None]
 
 
 class KeyAdmin:
@@ -36,6 +28,9 @@ class KeyAdmin:
         self._directory = directory
         self._store = store
         self._now = now
+        self._keys = RecordEdits(
+            directory, store, kind="key", records=lambda: directory.snapshot.keys, now=now
+        )
 
     async def find(self, caller: Caller, key_id: str) -> KeyRecord:
         """An API key.
@@ -43,11 +38,7 @@ class KeyAdmin:
         Raises:
             IdentityUnknown: there is none that the caller may know of.
         """
-        await self._directory.refresh_if_possible()
-        record = self._directory.snapshot.keys.get(key_id)
-        if record is None or not sees(caller, record.tenant):
-            raise unknown("key")
-        return record
+        return await self._keys.find(caller, key_id)
 
     async def last_uses(self, key_ids: list[str]) -> dict[str, datetime]:
         """When keys were last used, of those of which that is known."""
@@ -65,7 +56,7 @@ class KeyAdmin:
             ScopeNotHeld: it would hold a scope that the caller does not.
             IdentityStoreUnavailable: keys cannot be changed now; so does every act here.
         """
-        for _ in range(_TRIES):
+        for _ in range(TRIES):
             await self._directory.refresh()
             owner = self._owner(caller, body.client_id or caller.client_id)
             new = new_api_key(new_key_id())
@@ -76,7 +67,7 @@ class KeyAdmin:
                 client_uid=owner.uid,
                 tenant=owner.tenant,
                 name=body.name or "",
-                secrets=(self._kept(1, new.text),),
+                secrets=(self._keys.kept(new.text),),
                 scopes=tuple(body.scopes),
                 quotas=body.quotas,
                 concurrency=body.concurrency,
@@ -95,7 +86,7 @@ class KeyAdmin:
             if await self._store.commit(Change(None, record), *same):
                 await self._directory.refresh_if_possible()
                 return record, new.text
-        raise _contended()
+        raise changed_meanwhile()
 
     async def change(
         self, caller: Caller, key_id: str, body: KeyChangeBody, if_match: str | None
@@ -121,11 +112,11 @@ class KeyAdmin:
                 may_give(caller, after.scopes)
             return after
 
-        return await self._edit(caller, key_id, if_match, edit)
+        return await self._keys.change(caller, key_id, if_match, edit)
 
     async def remove(self, caller: Caller, key_id: str, if_match: str | None) -> None:
         """Ends the key."""
-        await self._edit(caller, key_id, if_match, lambda _: None)
+        await self._keys.change(caller, key_id, if_match, lambda _: None)
 
     async def add_secret(
         self, caller: Caller, key_id: str, if_match: str | None
@@ -137,18 +128,7 @@ class KeyAdmin:
             ScopeNotHeld: the key holds a scope that the caller does not.
         """
         new = new_api_key(key_id)
-        added = self._kept(0, new.text)
-
-        def edit(before: KeyRecord) -> KeyRecord:
-            nonlocal added
-            may_give(caller, before.scopes)
-            if len(before.secrets) >= LIVE_SECRETS:
-                raise SecretsExhausted("Two secrets are live: remove the old one first.")
-            added = self._kept(next_number(before.secrets), new.text)
-            return before.model_copy(update={"secrets": (*before.secrets, added)})
-
-        await self._edit(caller, key_id, if_match, edit)
-        return added, new.text
+        return await self._keys.add_secret(caller, key_id, if_match, new.text), new.text
 
     async def remove_secret(self, caller: Caller, key_id: str, number: int) -> None:
         """Ends one of the live secrets.
@@ -159,35 +139,12 @@ class KeyAdmin:
         """
 
         def edit(before: KeyRecord) -> KeyRecord:
-            left = tuple(one for one in before.secrets if one.number != number)
-            if len(left) == len(before.secrets):
-                raise unknown("secret")
-            if not left:
+            after = without_secret(before, number)
+            if not after.secrets:
                 raise LastProof("It is the key's last secret: disable or remove the key.")
-            return before.model_copy(update={"secrets": left})
+            return after
 
-        await self._edit(caller, key_id, None, edit)
-
-    async def _edit(
-        self, caller: Caller, key_id: str, if_match: str | None, edit: Edit
-    ) -> KeyRecord:
-        """What it became, or was before it was removed."""
-        for _ in range(_TRIES):
-            await self._directory.refresh()
-            before = self._directory.snapshot.keys.get(key_id)
-            if before is None or not sees(caller, before.tenant):
-                raise unknown("key")
-            if before.declared_in == "file":
-                raise DeclaredInFile("The clients file declares this key; it is changed there.")
-            matches(before, if_match)
-            after = edit(before)
-            if after is not None:
-                again = {"revision": before.revision + 1, "changed_at": self._now()}
-                after = after.model_copy(update=again)
-            if await self._store.commit(Change(before, after)):
-                await self._directory.refresh_if_possible()
-                return after or before
-        raise _contended()
+        await self._keys.change(caller, key_id, None, edit)
 
     def _owner(self, caller: Caller, client_id: str) -> ClientRecord:
         owner = self._directory.snapshot.clients.get(client_id)
@@ -202,10 +159,6 @@ class KeyAdmin:
         if beyond:
             raise _wrong("scopes", f"its client does not hold {', '.join(beyond)}")
 
-    def _kept(self, number: int, text: str) -> KeptSecret:
-        kept = self._directory.declared.pepper.hash(text)
-        return KeptSecret(number=number, hash=kept, created_at=self._now())
-
 
 def _expires_later(before: KeyRecord, after: KeyRecord) -> bool:
     if before.expires_at is None:
@@ -215,7 +168,3 @@ def _expires_later(before: KeyRecord, after: KeyRecord) -> bool:
 
 def _wrong(field: str, why: str) -> InvalidInput:
     return InvalidInput("The key cannot be so.", violations=[FieldViolation(field, why)])
-
-
-def _contended() -> ChangedMeanwhile:
-    return ChangedMeanwhile("Others change it at the same time; try again.", retry_after=1.0)

@@ -9,7 +9,8 @@ from gateway.access import BearerAccess, Caller
 from gateway.api_description import reading
 from gateway.api_shapes import PlainText
 from gateway.audit_trail import AuditTrail
-from gateway.errors import PredictionUnknown, ScopeMissing
+from gateway.errors import PredictionUnknown
+from gateway.identity_errors import ScopeMissing
 from gateway.log_answers import LoggedPredictions, LoggedPredictionWithText
 from gateway.log_query import Matching, fields_as_parameters
 from gateway.prediction_log_client import PredictionLogClient

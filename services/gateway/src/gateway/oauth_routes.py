@@ -28,6 +28,8 @@ REVOKED = Counter("weir_tokens_revoked_total", "Access tokens that their clients
 _MAX_FORM_BYTES = 16 * 1024
 _MAX_CLAIM = 128
 _CACHE = f"public, max-age={PUBLISHED_MAX_AGE}"
+# Made once: an encoder for each answer costs more than the answer.
+_JSON = json.JSONEncoder()
 
 
 _UNCHANGED: dict[int | str, dict[str, Any]] = {
@@ -166,7 +168,8 @@ def _published(request: Request, body: bytes, etag: str, content_type: str) -> R
 
 
 def _response(answer: OAuthAnswer) -> Response:
-    return JSONResponse(dict(answer.body), answer.status, dict(answer.headers))
+    body = _JSON.encode(answer.body)
+    return Response(body, answer.status, answer.headers, media_type="application/json")
 
 
 def _record(audit: AuditTrail, action: str, request: Request, answer: OAuthAnswer) -> None:

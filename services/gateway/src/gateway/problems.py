@@ -11,22 +11,22 @@ from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 from starlette.responses import JSONResponse, Response
 
-from gateway.errors import (
-    BodyTooLarge,
-    BodyTooSlow,
-    ClientGone,
+from gateway.errors import ClientGone, UpstreamFailed
+from gateway.identity_errors import (
     CredentialsAmbiguous,
-    MalformedBody,
-    QuotaExceeded,
-    QuotaUnavailable,
     RevisionOutdated,
     ScopeMissing,
-    TimeoutMalformed,
     TokenMissing,
-    UnsupportedBody,
-    UpstreamFailed,
 )
+from gateway.quota_errors import QuotaExceeded, QuotaUnavailable
 from gateway.rate_limit_headers import EXCEEDED, REDUCED_CAPACITY, rate_limit_headers
+from gateway.request_errors import (
+    BodyTooLarge,
+    BodyTooSlow,
+    MalformedBody,
+    TimeoutMalformed,
+    UnsupportedBody,
+)
 from servicekit import request_context
 from servicekit.errors import (
     Conflict,

@@ -12,10 +12,10 @@ from redis.exceptions import RedisError
 
 from gateway.denial_cache import Denial, DenialCache
 from gateway.domain import Client, PolicyState, WhenAway
-from gateway.errors import CostOverQuota, QuotaExceeded, QuotaUnavailable
 from gateway.leases import Leases
 from gateway.local_quota import LocalQuota
 from gateway.quota_account import Account, Accounts, Cost, Decision
+from gateway.quota_errors import CostOverQuota, QuotaExceeded, QuotaUnavailable
 from gateway.quota_metrics import DECISIONS, FAILURES, GIVEN_BACK, LOCAL, SECONDS, WRITTEN_BACK
 from gateway.redis_quota import RedisQuota
 

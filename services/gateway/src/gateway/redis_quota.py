@@ -9,24 +9,20 @@ import asyncio
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from gateway.domain import CostUnit, PolicyState
 from gateway.local_quota import Admitted
 from gateway.quota_account import Account, Cost, Decision
-from gateway.quota_scripts import GIVE_BACK, RECORD, RENEW, SPEND
+from gateway.quota_calls import SCRIPTS, QuotaCalls, decisions
 from gateway.redis_scripts import ScriptCall, ScriptRunner
 
-_UNITS = {CostUnit.ITEMS: 1, CostUnit.TOKENS: 2}
 _SETTLE_AFTER = 0.005
 """Seconds that what is given back waits for a call to travel with."""
 _MOST_TO_SETTLE = 10_000
 """Counters and leases; beyond, what is given back is lost: counts leave with their window, and
 leases expire."""
-_RECORDED_TOGETHER = 256
 
 
 @dataclass(slots=True)
@@ -58,12 +54,9 @@ class RedisQuota:
         clock: Callable[[], int] | None = None,
         on_failure: Callable[[Exception], None] = lambda _: None,
     ) -> None:
-        scripts = (SPEND, GIVE_BACK, RECORD, RENEW)
-        self._runner = ScriptRunner(redis, scripts, timeout=timeout)
-        self._lease = int(lease * 1000)
-        self._clock = clock
+        self._runner = ScriptRunner(redis, SCRIPTS, timeout=timeout)
+        self._calls = QuotaCalls(lease=lease, clock=clock)
         self.on_failure = on_failure
-        self._fixed: dict[Account, tuple[str | int, ...]] = {}
         self._waiting: dict[Account, list[_Request]] = {}
         self._given_back: dict[str, Counter[tuple[str, int, int]]] = {}
         self._released: dict[str, list[str]] = {}
@@ -111,26 +104,7 @@ class RedisQuota:
         Raises:
             RedisError, OSError: Redis did not answer in time.
         """
-        by_tenant: dict[str, list[tuple[str, str]]] = {}
-        for lease, account in leases.items():
-            pairs = [(key, lease) for key in account.cap_keys]
-            by_tenant.setdefault(account.tenant, []).extend(pairs)
-        await self._runner.run_each(
-            [
-                ScriptCall(
-                    RENEW,
-                    [key for key, _ in part],
-                    [
-                        self._now(),
-                        self._lease,
-                        "" if restore else "XX",
-                        *(name for _, name in part),
-                    ],
-                )
-                for pairs in by_tenant.values()
-                for part in _parts(pairs)
-            ]
-        )
+        await self._runner.run_each(self._calls.renew(leases, restore=restore))
 
     async def record(self, admitted: Sequence[Admitted]) -> None:
         """Adds what was admitted elsewhere to the counters.
@@ -138,11 +112,11 @@ class RedisQuota:
         Raises:
             RedisError, OSError: Redis did not answer in time; some may be recorded all the same.
         """
-        await self._runner.run_each(self._records(admitted))
+        await self._runner.run_each(self._calls.record(admitted))
 
     def record_first(self, admitted: Sequence[Admitted]) -> None:
         """The same before the next decision; tried once."""
-        self._first += self._records(admitted)
+        self._first += self._calls.record(admitted)
         self._start()
 
     async def ping(self) -> None:
@@ -188,7 +162,7 @@ class RedisQuota:
                 releases, self._released = self._released, {}
                 try:
                     answers = await self._runner.run(
-                        [*settlements, *(self._spend_call(*each) for each in accounts.items())],
+                        [*settlements, *self._spends(accounts)],
                         releases,
                     )
                 except (RedisError, OSError) as error:
@@ -204,33 +178,15 @@ class RedisQuota:
         finally:
             self._sending = None
 
-    def _now(self) -> int | str:
-        return self._clock() if self._clock else ""
-
-    def _spend_call(self, account: Account, requests: Sequence[_Request]) -> ScriptCall:
-        fixed = self._fixed.get(account)
-        if fixed is None:
-            if len(self._fixed) >= _MOST_TO_SETTLE:
-                self._fixed.clear()
-            fixed = self._fixed[account] = (
-                len(account.policies),
-                self._lease,
-                *(
-                    bound
-                    for policy in account.policies
-                    for bound in (policy.limit, policy.window * 1000, _UNITS[policy.cost])
-                ),
-                *(cap.limit for cap in account.caps),
-            )
-        arguments: list[str | int] = [self._now(), *fixed]
-        for request in requests:
-            arguments += (request.cost.items, request.cost.tokens, request.lease)
-        return ScriptCall(SPEND, account.policy_keys + account.cap_keys, arguments)
+    def _spends(self, accounts: Mapping[Account, Sequence[_Request]]) -> list[ScriptCall]:
+        return [
+            self._calls.spend(account, ((each.cost, each.lease) for each in requests))
+            for account, requests in accounts.items()
+        ]
 
     def _tell(self, account: Account, requests: Sequence[_Request], answer: Sequence[int]) -> None:
-        width = 2 + 3 * len(account.policies) + len(account.caps)
-        for number, request in enumerate(requests):
-            decision = _decision(account, answer[number * width : (number + 1) * width])
+        made = decisions(account, len(requests), answer)
+        for request, decision in zip(requests, made, strict=True):
             if not request.decided.done():
                 request.decided.set_result(decision)
             elif decision.allowed:
@@ -242,57 +198,12 @@ class RedisQuota:
         given_back, self._given_back = self._given_back, {}
         first, self._first = self._first, []
         return first + [
-            ScriptCall(GIVE_BACK, *self._numbered([(*entry, amount) for entry, amount in part]))
+            call
             for entries in given_back.values()
-            for part in _parts(list(entries.items()))
+            for call in self._calls.give_back(
+                [(*entry, amount) for entry, amount in entries.items()]
+            )
         ]
-
-    def _records(self, admitted: Sequence[Admitted]) -> list[ScriptCall]:
-        by_tenant: dict[str, list[Admitted]] = {}
-        for each in admitted:
-            by_tenant.setdefault(_tag(each.key), []).append(each)
-        return [
-            ScriptCall(RECORD, *self._numbered([(e.key, e.window, e.age, e.amount) for e in part]))
-            for entries in by_tenant.values()
-            for part in _parts(entries)
-        ]
-
-    def _numbered(
-        self, entries: Sequence[tuple[str, int, int, int]]
-    ) -> tuple[list[str], list[str | int]]:
-        """The keys, each once, and the entries with their key's number."""
-        numbers = {key: n for n, key in enumerate(dict.fromkeys(e[0] for e in entries), start=1)}
-        arguments: list[str | int] = [self._now()]
-        for key, *rest in entries:
-            arguments += (numbers[key], *rest)
-        return list(numbers), arguments
-
-
-def _parts(entries: Sequence[Any]) -> list[Any]:
-    return [
-        entries[start : start + _RECORDED_TOGETHER]
-        for start in range(0, len(entries), _RECORDED_TOGETHER)
-    ]
-
-
-def _tag(key: str) -> str:
-    return key[key.index("{") : key.index("}")]
-
-
-def _decision(account: Account, answer: Sequence[int]) -> Decision:
-    policies, caps = account.policies, account.caps
-    violated, longest, *rest = answer
-    states = [
-        PolicyState(policy, rest[3 * n], rest[3 * n + 1] / 1000)
-        for n, policy in enumerate(policies)
-    ]
-    if caps:
-        places = rest[3 * len(policies) :]
-        states += [PolicyState(cap, left, 0.0) for cap, left in zip(caps, places, strict=True)]
-    if violated:
-        hindering = [each for n, each in enumerate(account.rules) if violated >> n & 1]
-        return Decision(False, tuple(states), tuple(hindering), longest / 1000)
-    return Decision(True, tuple(states), receipt=tuple(rest[2 : 3 * len(policies) : 3]))
 
 
 def _fail(accounts: Mapping[Account, Sequence[_Request]], error: Exception) -> bool:

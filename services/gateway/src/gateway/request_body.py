@@ -6,12 +6,11 @@ from urllib.parse import parse_qsl
 
 from fastapi import Request
 from pydantic import BaseModel, ValidationError
-from starlette.requests import ClientDisconnect
 
 from gateway import json_body
 from gateway.content_coding import decoded
-from gateway.errors import BodyTooLarge, BodyTooSlow, MalformedBody, UnsupportedBody
 from gateway.problems import invalid_input
+from gateway.request_errors import BodyTooLarge, BodyTooSlow, MalformedBody, UnsupportedBody
 from servicekit.errors import InvalidInput
 from servicekit.request_context import time_left
 
@@ -106,14 +105,17 @@ async def read_body(request: Request, limit: int) -> bytes:
     body = bytearray()
     try:
         async with asyncio.timeout(time_left(_LONGEST_WAIT)):
-            async for chunk in request.stream():
-                body += chunk
+            more = True
+            while more:
+                message = await request.receive()
+                if message["type"] == "http.disconnect":
+                    raise MalformedBody("The connection closed before the body ended.")
+                body += message.get("body", b"")
+                more = message.get("more_body", False)
                 if len(body) > limit:
                     raise _too_large(limit)
     except TimeoutError as error:
         raise BodyTooSlow("The body did not come in time.") from error
-    except ClientDisconnect as error:
-        raise MalformedBody("The connection closed before the body ended.") from error
     return bytes(body)
 
 

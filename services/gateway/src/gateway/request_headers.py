@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 from starlette.types import Scope
 
-from gateway.errors import TimeoutMalformed
+from gateway.request_errors import TimeoutMalformed
 from servicekit.errors import FieldViolation
 
 TIMEOUT_HEADER = "X-Request-Timeout"

@@ -18,7 +18,7 @@ from authlib.oauth2.rfc6749.requests import BasicOAuth2Payload
 
 from gateway.client_authentication import ClientAuthentication
 from gateway.client_credentials import Parameters, claimed_client_id
-from gateway.domain import CLIENT_CREDENTIALS, TOKEN_EXCHANGE, Client
+from gateway.domain import CLIENT_CREDENTIALS, OAUTH, TOKEN_EXCHANGE, Client
 from gateway.issued_tokens import IssuedTokens
 from gateway.oauth_answers import OAuthAnswer, OAuthRefused, refusal
 from gateway.token_issuer import TokenIssuer
@@ -26,7 +26,7 @@ from gateway.token_targets import TokenTargets
 from servicekit.errors import Unavailable
 from servicekit.request_context import Principal
 
-ACCESS_TOKEN_TYPE = "urn:ietf:params:oauth:token-type:access_token"  # noqa: S105  # a type's name
+ACCESS_TOKEN_TYPE = f"{OAUTH}:token-type:access_token"
 # authlib insists on https; TLS may end in front of the gateway, which sees plain HTTP then.
 _ENDPOINT = "https://weir/oauth2/token"
 
@@ -57,7 +57,6 @@ class TokenEndpoint:
             address: where the request comes from.
         """
         client: Client | None = None
-        claimed = claimed_client_id(dict(form), authorization)
         try:
             parameters = Parameters(form)
             grant = parameters.required("grant_type")
@@ -69,6 +68,7 @@ class TokenEndpoint:
                 request.subject = await self._subject(parameters, client)
             answer: OAuthAnswer = self._server.create_token_response(request)
         except OAuthRefused as refused:
+            claimed = claimed_client_id(dict(form), authorization)
             return refusal(refused, client=client, claimed_client_id=claimed)
         return answer
 

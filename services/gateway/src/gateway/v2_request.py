@@ -10,8 +10,8 @@ from typing import Any
 from pydantic import ValidationError
 
 from gateway import json_body
-from gateway.errors import MalformedBody
 from gateway.problems import invalid_input
+from gateway.request_errors import MalformedBody
 from gateway.text_rules import is_clean
 from gateway.v2_elements import TensorInvalid, to_raw
 from gateway.v2_shapes import InferBody, InputTensor, Parameters, RequestedOutput, V2BodyT
