@@ -9,7 +9,7 @@ from drift.domain import Estimate
 from drift.incident_advice import Severity
 from drift.incidents import Direction, DriftedSignal, Incident
 from drift.recommendation import Action
-from drift.state_store import StateStore
+from drift.state_store import StateConflict, StateStore
 from servicekit.identifiers import new_id
 from testkit.platform import Platform, wait_until
 
@@ -26,9 +26,13 @@ def put_incident(platform: Platform, tenant: str) -> str:
             if not versions:
                 return False
             about = next(iter(versions))
-            async with store.transaction() as transaction:
-                book = (await transaction.incidents(about)).with_incident(_made(tenant))
-                await transaction.store_incidents(about, book, ())
+            try:
+                async with store.transaction() as transaction:
+                    book = (await transaction.incidents(about)).with_incident(_made(tenant))
+                    await transaction.store_incidents(about, book, ())
+            except StateConflict:
+                # Drift stored at the same moment.
+                return False
             identifier = str(book.incidents[-1].id)
         return True
 
