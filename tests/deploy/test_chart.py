@@ -121,3 +121,9 @@ def test_alerts_and_dashboards_are_those_of_the_files() -> None:
     }
     dashboards = (CHART / "files" / "dashboards").glob("*.json")
     assert shown == {file.name: file.read_text() for file in dashboards}
+
+
+def test_values_of_the_test_on_kind_are_accepted() -> None:
+    values = yaml.safe_load((CHART.parents[1] / "tests" / "kind" / "values.yaml").read_text())
+    (scaler,) = render(values).of_kind("HorizontalPodAutoscaler")
+    assert scaler["metadata"]["name"] == "weir-inference"
