@@ -3,8 +3,8 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 
@@ -24,58 +24,84 @@ from .quota_accounts import Clock, account, accounts, fits_ever, traces, worst_w
 LIMIT, PROCESSES, CALLS = 500, 4, 2000
 DAY = account(QuotaPolicy(LIMIT, 86_400))
 GATEWAY = """
-import asyncio, sys
+import asyncio, sys, time
 from redis.asyncio import Redis
 from gateway.domain import (Client, QuotaPolicy)
 from gateway.quota_account import Cost, account_of
 from gateway.redis_quota import RedisQuota
 
-async def main():
-    url, limit, calls = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
-    client = Client("c", "t", (), frozenset(), (QuotaPolicy(limit, 86_400),))
+async def spend(url, calls, clock):
+    day = account_of(Client("c", "t", (), frozenset(), (QuotaPolicy(int(sys.argv[1]), 86_400),)))
+    admitted = 0
     async with Redis.from_url(url) as redis:
-        quota, day = RedisQuota(redis, timeout=60), account_of(client)
-        print("ready", flush=True)
-        sys.stdin.readline()
-        admitted = 0
+        quota = RedisQuota(redis, timeout=60, clock=clock)
         for start in range(0, calls, 50):
             decided = await asyncio.gather(*(quota.spend(day, Cost(1)) for _ in range(50)))
             admitted += sum(each.allowed for each in decided)
-        print(admitted)
+    return admitted
 
-asyncio.run(main())
+print("ready", flush=True)
+for line in sys.stdin:
+    url, calls, *step = line.split()
+    clock = (lambda: int((time.time() + int(step[0])) * 1000)) if step else None
+    print(asyncio.run(spend(url, int(calls), clock)), flush=True)
 """
 
 
-async def test_many_processes_admit_exactly_the_limit_though_scripts_are_forgotten(
-    redis: Redis, redis_server: Store
-) -> None:
-    gateways = [
+@asynccontextmanager
+async def gateways() -> AsyncIterator[Callable[[str], Awaitable[int]]]:
+    """Processes that spend; gives what tells all of them what to do, and sums what they admitted.
+
+    What to do: Redis's URL, how many calls, and how far its clock has stepped, seconds.
+    """
+    running = [
         await asyncio.create_subprocess_exec(
-            *(sys.executable, "-c", GATEWAY, redis_server.url, str(LIMIT), str(CALLS)),
+            *(sys.executable, "-c", GATEWAY, str(LIMIT)),
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
         )
         for _ in range(PROCESSES)
     ]
-    for gateway in gateways:
+
+    async def told(gateway: asyncio.subprocess.Process, what: str) -> bytes:
+        assert gateway.stdin is not None
         assert gateway.stdout is not None
-        assert await gateway.stdout.readline() == b"ready\n"
-    told = [gateway.communicate(b"go\n") for gateway in gateways]
+        gateway.stdin.write(f"{what}\n".encode() if what else b"")
+        return await gateway.stdout.readline()
+
+    async def tell(what: str) -> int:
+        return sum(map(int, await asyncio.gather(*(told(each, what) for each in running))))
+
+    for gateway in running:
+        assert await told(gateway, "") == b"ready\n"
+    yield tell
+    for gateway in running:
+        await gateway.communicate(b"")
+
+
+@asynccontextmanager
+async def forgetting(redis: Redis) -> AsyncIterator[None]:
+    """A Redis that forgets its scripts again and again."""
 
     async def forget() -> None:
-        while not all_told.is_set():
+        while not over.is_set():
             await redis.script_flush()
             # Not after every decision: they have to get on as well.
             with suppress(TimeoutError):
-                await asyncio.wait_for(all_told.wait(), 0.02)
+                await asyncio.wait_for(over.wait(), 0.02)
 
-    all_told = asyncio.Event()
-    forgetting = asyncio.create_task(forget())
-    outputs = await asyncio.gather(*told)
-    all_told.set()
-    await forgetting
-    assert sum(int(output) for output, _ in outputs) == LIMIT
+    over = asyncio.Event()
+    running = asyncio.create_task(forget())
+    yield
+    over.set()
+    await running
+
+
+async def test_many_processes_admit_exactly_the_limit_though_scripts_are_forgotten(
+    redis: Redis, redis_server: Store
+) -> None:
+    async with gateways() as tell, forgetting(redis):
+        assert await tell(f"{redis_server.url} {CALLS}") == LIMIT
 
 
 @contextmanager
@@ -98,24 +124,31 @@ def running_redis_on(port: int, directory: Path) -> Iterator[Store]:
         store.stop()
 
 
-async def test_promoted_replica_goes_on_counting(tmp_path: Path) -> None:
+async def test_forgotten_scripts_a_failover_and_a_clock_that_steps_admit_exactly_the_limit(
+    tmp_path: Path,
+) -> None:
+    """4 × 2000 calls in all, which find a day's quota of 500."""
     with (
         running_redis_on(free_port(), tmp_path / "primary") as primary,
         running_redis_on(free_port(), tmp_path / "replica") as replica,
     ):
         before, after = Redis.from_url(primary.url), Redis.from_url(replica.url)
-        async with before, after:
+        async with before, after, gateways() as tell:
             await after.replicaof("127.0.0.1", primary.url.rpartition(":")[2])
-            first = RedisQuota(before)
-            admitted = [await first.spend(DAY, Cost(100)) for _ in range(3)]
+            async with forgetting(before):
+                admitted = [await tell(f"{primary.url} 50"), await tell(f"{primary.url} 50 -3600")]
             # Nothing is behind: what a promotion loses is what had not been replicated.
-            async with asyncio.timeout(30):
+            async with asyncio.timeout(60):
                 while not await before.execute_command("WAIT", 1, 500):
                     pass
             await after.replicaof("NO", "ONE")
-            second = RedisQuota(after)
-            admitted += [await second.spend(DAY, Cost(100)) for _ in range(5)]
-    assert sum(each.allowed for each in admitted) * 100 == LIMIT
+            async with forgetting(after):
+                admitted += [
+                    await tell(f"{replica.url} {calls} {step}")
+                    for calls, step in ((0, 0), (50, 7200), (900, -7200), (950, 60))
+                ]
+    assert admitted[:2] == [200, 200]
+    assert sum(admitted) == LIMIT
 
 
 backward_traces = st.lists(
