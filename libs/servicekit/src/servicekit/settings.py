@@ -2,20 +2,52 @@
 
 A service's own class inherits the pieces that it needs and adds its fields:
 `class Settings(GrpcServerSettings, TelemetrySettings): ...`.
+
+What no environment should show (a URL with a password) may be a file instead: `weir_<field>` in the
+directory that WEIR_SECRETS_DIR names.
 """
 
+import os
 import socket
 from pathlib import Path
 from typing import Literal, Self
 
 from pydantic import Field, SecretStr, model_validator
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SecretsSettingsSource,
+    SettingsConfigDict,
+)
+
+_SECRETS_DIR = "WEIR_SECRETS_DIR"
 
 
 class EnvironmentSettings(BaseSettings):
-    """Reads WEIR_<FIELD>; settings do not change while a process runs."""
+    """Reads WEIR_<FIELD>; settings do not change while a process runs.
+
+    Raises:
+        NotADirectoryError: WEIR_SECRETS_DIR names none.
+    """
 
     model_config = SettingsConfigDict(env_prefix="WEIR_", frozen=True, extra="ignore")
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """The environment goes before the files (pydantic's own hook)."""
+        directory = os.environ.get(_SECRETS_DIR)
+        if not directory:
+            return init_settings, env_settings
+        if not Path(directory).is_dir():
+            raise NotADirectoryError(f"{_SECRETS_DIR}: {directory} is no directory")
+        return init_settings, env_settings, SecretsSettingsSource(settings_cls, directory)
 
 
 class TelemetrySettings(EnvironmentSettings):

@@ -44,6 +44,9 @@ def run_service(
         }
         _log.error("settings_invalid", faults=faults)
         return 1
+    except OSError as error:
+        _log.error("cannot_start", reason=str(error))
+        return 1
     configure_logs(name, settings.instance, settings.log_level)
     announce_build(name)
 
