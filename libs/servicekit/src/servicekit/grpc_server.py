@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from types import TracebackType
-from typing import Self
+from typing import Any, Self
 
 import grpc
 import structlog
@@ -63,7 +63,8 @@ class GrpcServer:
         self._serving: dict[str, bool] = {}
         self._health = health.HealthServicer()
         self._watches = Watches()
-        self._health.Watch = self._watches.counted(self._health.Watch)
+        watched: Any = self._health  # its method is replaced, which types do not foresee
+        watched.Watch = self._watches.counted(watched.Watch)
         self._services = ["grpc.health.v1.Health", reflection.SERVICE_NAME]
         self.address = settings.grpc_address
         self._traffic = CallTraffic()
