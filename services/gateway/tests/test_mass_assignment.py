@@ -3,6 +3,7 @@
 The cases come from the API's description, so a route that is new is tried as soon as it is there.
 """
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -29,11 +30,9 @@ SMUGGLED = {
     "__proto__": {"admin": True},
 }
 """What other programs were talked into; what a route does take of it is left away for that one."""
-IDS = {
-    "model": "sentiment",
-    "model_name": "sentiment",
-    "prediction_id": "0199f3c2-6f0a-7c1e-9d55-2b8f4c6e0a11",
-}
+IDS = {"model": "sentiment", "client_id": "client-1", "key_id": "client-1"}
+UNKNOWN_ID = "0199f3c2-6f0a-7c1e-9d55-2b8f4c6e0a11"
+"""For every other parameter of a path."""
 
 
 def resolved(document: dict[str, Any], schema: dict[str, Any]) -> dict[str, Any]:
@@ -86,7 +85,8 @@ async def test_what_is_smuggled_into_a_body_is_refused_by_its_name(
 ) -> None:
     for method, path, schema in json_bodies(document):
         extra = {name: each for name, each in SMUGGLED.items() if name not in schema["properties"]}
-        url = path.format_map({**IDS, **dict.fromkeys(("client_id", "key_id"), "client-1")})
+        names = re.findall(r"{(\w+)}", path)
+        url = path.format_map({name: IDS.get(name, UNKNOWN_ID) for name in names})
         answer = await administer(method, url, extra)
         assert answer.status_code == 422, (method, path, answer.text)
         named = {fault["field"] for fault in answer.json()["errors"]}
