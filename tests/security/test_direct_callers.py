@@ -18,16 +18,32 @@ SERVICES = [
     for service in file.DESCRIPTOR.services_by_name.values()
 ]
 METHODS = [(service, method) for service in SERVICES for method in service.methods]
+_LONG_AGO = drift_pb2.CompareRangesRequest(
+    model="sentiment",
+    reference={"from": Timestamp(seconds=1), "to": Timestamp(seconds=2)},
+    window={"from": Timestamp(seconds=3), "to": Timestamp(seconds=4)},
+)
 HARMLESS: dict[str, dict[str, Any]] = {
     "RecordFeedback": {"correct_label": "positive"},
     "EraseSubject": {"subject": "nobody"},
     "GetReport": {"model": "sentiment"},
+    "RenderReport": {"model": "sentiment", "format": drift_pb2.REPORT_FORMAT_HTML},
+    "ListReports": {"model": "sentiment"},
+    "CompareRanges": {
+        "model": _LONG_AGO.model,
+        "reference": _LONG_AGO.reference,
+        "window": _LONG_AGO.window,
+    },
+    "RenderComparison": {"comparison": _LONG_AGO, "format": drift_pb2.REPORT_FORMAT_MARKDOWN},
+    "GetPower": {"model": "sentiment", "rows": 1000, "effect": 0.2},
     "SilenceIncident": {"until": Timestamp(seconds=2_000_000_000)},
     # Its own part of the trail repeats the ids that it asked for.
     "ListAuditRecords": {"filter": audit_pb2.AuditFilter(tenant=THEIRS)},
     "ExportPredictions": {"format": predictions_pb2.EXPORT_FORMAT_JSON_LINES},
 }
 """What a method needs beside ids to do anything."""
+
+COMPARISONS = ("CompareRanges", "RenderComparison")
 
 
 def request_of(world: World, method: Any, **fields: Any) -> Message:
@@ -74,6 +90,9 @@ def test_nothing_of_another_tenant_is_found(world: World, service: Any, method: 
     )
     if names_something:
         assert status is grpc.StatusCode.NOT_FOUND, told
+    elif method.name in COMPARISONS:
+        # No window has closed here that could be compared.
+        assert (status, "compared" in told) == (grpc.StatusCode.INVALID_ARGUMENT, True), told
     else:
         assert status in (grpc.StatusCode.OK, grpc.StatusCode.NOT_FOUND), told
     for secret in world.secrets:
