@@ -1,7 +1,6 @@
 """What holds for every workflow, beside what their schema and zizmor check."""
 
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -18,10 +17,11 @@ def content_of(file: Path) -> dict[str, Any]:
     return content
 
 
-def jobs() -> Iterator[Any]:
-    for file in FILES:
-        for name, job in content_of(file)["jobs"].items():
-            yield pytest.param(job, id=f"{file.stem}-{name}")
+JOBS = [
+    pytest.param(job, id=f"{file.stem}-{name}")
+    for file in FILES
+    for name, job in content_of(file)["jobs"].items()
+]
 
 
 def test_there_is_a_workflow_for_all_that_is_promised() -> None:
@@ -43,13 +43,13 @@ def test_a_workflow_grants_nothing_and_runs_once_per_branch(file: Path) -> None:
     assert content["concurrency"]["group"]
 
 
-@pytest.mark.parametrize("job", jobs())
+@pytest.mark.parametrize("job", JOBS)
 def test_a_job_says_what_it_may_and_for_how_long(job: dict[str, Any]) -> None:
     assert job["permissions"]["contents"] in ("read", "write")
     assert "uses" in job or job["timeout-minutes"] <= 90
 
 
-@pytest.mark.parametrize("job", jobs())
+@pytest.mark.parametrize("job", JOBS)
 def test_a_checkout_leaves_no_credentials(job: dict[str, Any]) -> None:
     for step in job.get("steps", ()):
         if step.get("uses", "").startswith("actions/checkout@"):
