@@ -13,6 +13,7 @@ import typer
 from rich.console import Console
 
 from weir_local.backup_commands import backup, restore
+from weir_local.container_environment import env
 from weir_local.home import (
     Home,
     HomeError,
@@ -44,6 +45,7 @@ _MODELS = Path(__file__).parents[3] / "models"
 app = typer.Typer(add_completion=False, pretty_exceptions_enable=False, help=__doc__)
 app.command()(backup)
 app.command()(restore)
+app.command()(env)
 
 
 @app.command()
