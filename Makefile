@@ -9,7 +9,7 @@ STUBS = libs/contracts/src
 BENCH = single_predictions intake log_queries
 
 .DEFAULT_GOAL := help
-.PHONY: bench bench-peers chaos fuzz fuzz-api help python trace run replay rolling-restarts status test test-migrations test-postgres lint fmt protos lock clean verify-deploy dashboards manifests audit
+.PHONY: bench bench-peers chaos fuzz fuzz-api help python trace run replay rolling-restarts status test test-migrations test-postgres lint fmt protos lock clean verify-deploy dashboards manifests audit env images test-containers
 
 help: ## List the targets
 	@sed -n 's/^\([a-z%-]*\):.*## \(.*\)/  make \1\t\2/p' Makefile | expand -t 28
@@ -63,6 +63,17 @@ manifests: python ## Write what is made from the chart: k8s/ and the table of va
 	@$(ENVIRONMENTS) sync dev
 	@.venv/bin/python deploy/manifests/kustomization.py
 	@.venv/bin/python deploy/manifests/values_table.py
+
+env: python ## Make .env with passwords, keys, a certificate and a demo client for docker compose: ARGS=--help
+	@$(ENVIRONMENTS) sync run
+	@.venv/bin/python -m weir_local env $(ARGS)
+
+images: python ## Build the services' images; SERVICES=training for the one that trains; BASE_IMAGE, VERSION
+	@$(PYTHON) deploy/docker/build_images.py $(SERVICES)
+
+test-containers: python ## Build the images, run and break the compose stack; needs Docker, or WEIR_TEST_STAND_INS=1
+	@$(ENVIRONMENTS) sync dev prediction_log
+	@.venv/bin/python -m pytest -q -c pyproject.toml tests/containers
 
 verify-deploy: python ## Check chart, manifests, images' recipes, alerts and workflows, with no cluster: CHECKS=words
 	@$(PYTHON) tests/deploy/verify $(CHECKS)

@@ -4,6 +4,7 @@
     environments.py sync run dev gateway ...   make or refresh environments; prints nothing when
                                                all is as it should be
     environments.py lock                       resolve every set anew
+    environments.py index                      tell how packages are fetched, for builds of images
 
 It runs before anything is installed: with Python alone, 3.11 or newer. uv is fetched by pip into
 .venv-uv, from a locked file; the system is not touched.
@@ -13,6 +14,7 @@ import argparse
 import hashlib
 import os
 import re
+import shlex
 import shutil
 import subprocess
 import sys
@@ -249,6 +251,24 @@ def _uv_environment() -> dict[str, str]:
     return environment
 
 
+def index() -> None:
+    """Prints, as shell variables, what the environment and pip's configuration say of the index.
+
+    Folders of this machine are left out: whoever reads this is elsewhere.
+    """
+    environment = _uv_environment()
+    for variable, shared in (
+        ("UV_DEFAULT_INDEX", "PIP_INDEX_URL"),
+        ("UV_FIND_LINKS", "PIP_FIND_LINKS"),
+    ):
+        value = environment.get(variable, "")
+        if "://" in value and not value.startswith("file:"):
+            print(f"{variable}={shlex.quote(value)}")
+            print(f"{shared}={shlex.quote(value.replace(',', ' '))}")
+    if Path(authorities := environment.get("SSL_CERT_FILE", "")).is_file():
+        print(f"SSL_CERT_FILE={shlex.quote(authorities)}")
+
+
 def _cpu_only() -> list[str]:
     """How uv finds torch without CUDA: where the user says, else at the project's own index."""
     return [] if _uv_environment().get("UV_FIND_LINKS") else ["--torch-backend", "cpu"]
@@ -281,12 +301,15 @@ def main() -> None:
     syncing = commands.add_parser("sync", help="make or refresh environments")
     syncing.add_argument("names", nargs="+", choices=list(ENVIRONMENTS), metavar="name")
     commands.add_parser("lock", help="resolve every set anew")
+    commands.add_parser("index", help="tell how packages are fetched")
     arguments = parser.parse_args()
     os.chdir(ROOT)
     if arguments.command == "sync":
         sync(arguments.names)
-    else:
+    elif arguments.command == "lock":
         lock()
+    else:
+        index()
 
 
 if __name__ == "__main__":
