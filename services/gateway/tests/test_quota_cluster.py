@@ -19,6 +19,7 @@ from gateway.redis_quota import RedisQuota
 from testkit.stores import Store
 from testkit.waiting import until
 from weir_local.embedded_redis import redis_process
+from weir_local.process import ManagedProcess
 
 from .quota_accounts import client_of
 
@@ -47,7 +48,8 @@ def node(port: int, directory: Path) -> Iterator[Store]:
         "redis", directory / "data", directory / "s", directory / "redis.log", durable=False
     )
     options = ("--port", str(port), "--bind", "127.0.0.1", "--cluster-enabled", "yes")
-    store = Store(replace(spec, command=[*spec.command, *options]), f"redis://127.0.0.1:{port}")
+    process = ManagedProcess(replace(spec, command=[*spec.command, *options]))
+    store = Store(process, f"redis://127.0.0.1:{port}")
     store.start_ready()
     try:
         yield store

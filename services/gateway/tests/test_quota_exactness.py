@@ -18,6 +18,7 @@ from gateway.redis_quota import RedisQuota
 from testkit.platform import free_port
 from testkit.stores import Store
 from weir_local.embedded_redis import redis_process
+from weir_local.process import ManagedProcess
 
 from .quota_accounts import Clock, account, accounts, fits_ever, traces, worst_window
 
@@ -116,7 +117,8 @@ def running_redis_on(port: int, directory: Path) -> Iterator[Store]:
     )
     # The last of two settings counts. Empty streams of changes are sent at once, not after 5 s.
     listening = ("--port", str(port), "--bind", "127.0.0.1", "--repl-diskless-sync-delay", "0")
-    store = Store(replace(spec, command=[*spec.command, *listening]), f"redis://127.0.0.1:{port}")
+    process = ManagedProcess(replace(spec, command=[*spec.command, *listening]))
+    store = Store(process, f"redis://127.0.0.1:{port}")
     store.start_ready()
     try:
         yield store

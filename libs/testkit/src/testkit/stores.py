@@ -1,4 +1,7 @@
-"""Real PostgreSQL and Redis servers for tests, from the wheels that `make run` uses."""
+"""Real PostgreSQL and Redis servers for tests, from the wheels that `make run` uses.
+
+With WEIR_TEST_STORES=containers they are containers instead; see container_stores.py.
+"""
 
 import asyncio
 import os
@@ -14,18 +17,45 @@ import asyncpg
 
 from weir_local.embedded_postgres import postgres_process, postgres_url
 from weir_local.embedded_redis import redis_process, redis_url
-from weir_local.process import ManagedProcess, ProcessSpec
+from weir_local.process import ManagedProcess
 
 _START_TIMEOUT = 30.0
 StoreT = TypeVar("StoreT", bound="Store")
 
 
-class Store(ManagedProcess):
+class Store:
     """A server that a test may stop, freeze, kill and start again."""
 
-    def __init__(self, spec: ProcessSpec, url: str) -> None:
-        super().__init__(spec)
+    def __init__(self, process: ManagedProcess, url: str) -> None:
+        self._process = process
         self.url = url
+
+    @property
+    def pid(self) -> int | None:
+        """The running server's process id; a container has none."""
+        return self._process.pid
+
+    @property
+    def running(self) -> bool:
+        """Whether the server lives."""
+        return self._process.running
+
+    @property
+    def exit_code(self) -> int | None:
+        """How the server ended; None while it lives."""
+        return self._process.exit_code
+
+    def send(self, number: int) -> None:
+        """Sends it a signal, if it lives."""
+        self._process.send(number)
+
+    def stop(self) -> None:
+        """Stops it gently."""
+        self._process.stop()
+
+    def kill(self) -> None:
+        """Ends it at once."""
+        self._process.kill()
 
     def start_ready(self) -> None:
         """Starts it and waits until it answers.
@@ -33,31 +63,34 @@ class Store(ManagedProcess):
         Raises:
             TimeoutError: it does not, with the end of its log.
         """
-        self.start()
+        self._process.start()
+        spec = self._process.spec
         give_up = time.monotonic() + _START_TIMEOUT
-        while not self.spec.ready():
+        while not spec.ready():
             if not self.running or time.monotonic() > give_up:
-                tail = self.spec.log_file.read_text(errors="replace")[-2000:]
-                raise TimeoutError(f"{self.spec.name} does not start:\n{tail}")
+                tail = spec.log_file.read_text(errors="replace")[-2000:]
+                raise TimeoutError(f"{spec.name} does not start:\n{tail}")
             time.sleep(0.02)
 
 
 @contextmanager
 def running_redis(directory: Path, *, durable: bool = True) -> Iterator[Store]:
     """A Redis of its own in `directory`."""
+    if _containers_wanted():
+        from testkit.container_stores import redis_container
+
+        with redis_container(directory, durable=durable) as made:
+            yield from _running(Store(*made))
+        return
     socket_path = directory / "redis.sock"
     spec = redis_process(
         "redis", directory / "data", socket_path, directory / "redis.log", durable=durable
     )
-    yield from _running(Store(spec, redis_url(socket_path)))
+    yield from _running(Store(ManagedProcess(spec), redis_url(socket_path)))
 
 
 class PostgresStore(Store):
     """A PostgreSQL server that makes databases for tests."""
-
-    def __init__(self, spec: ProcessSpec, socket_directory: Path) -> None:
-        super().__init__(spec, postgres_url(socket_directory))
-        self._socket_directory = socket_directory
 
     def create_database(self, like: str = "", owner: str = "postgres") -> str:
         """A new database; returns its owner's URL for SQLAlchemy with asyncpg.
@@ -76,12 +109,10 @@ class PostgresStore(Store):
                 f'CREATE DATABASE "{name}" OWNER {owner} TEMPLATE "{template}"',
             )
         )
-        return postgres_url(self._socket_directory, name, role=owner)
+        return as_role(urlsplit(self.url)._replace(path=f"/{name}").geturl(), owner)
 
     async def _execute(self, *statements: str) -> None:
-        connection = await asyncpg.connect(
-            user="postgres", database="postgres", host=str(self._socket_directory)
-        )
+        connection = await asyncpg.connect(self.url.replace("+asyncpg", ""))
         try:
             for statement in statements:
                 await connection.execute(statement)
@@ -101,6 +132,12 @@ def running_postgres(directory: Path, *, durable: bool = False) -> Iterator[Post
 
     The variable names a directory with `postgres` and `initdb`: the tests with another version.
     """
+    if _containers_wanted():
+        from testkit.container_stores import postgres_container
+
+        with postgres_container(directory, durable=durable) as made:
+            yield from _running(PostgresStore(*made))
+        return
     socket_directory = directory / "run"
     other = os.environ.get("WEIR_TEST_POSTGRES")
     spec = postgres_process(
@@ -110,12 +147,17 @@ def running_postgres(directory: Path, *, durable: bool = False) -> Iterator[Post
         durable=durable,
         **({"programs": Path(other)} if other else {}),
     )
-    yield from _running(PostgresStore(spec, socket_directory))
+    yield from _running(PostgresStore(ManagedProcess(spec), postgres_url(socket_directory)))
 
 
 def _running(store: StoreT) -> Iterator[StoreT]:
-    store.start_ready()
     try:
+        store.start_ready()
         yield store
     finally:
         store.stop()
+
+
+def _containers_wanted() -> bool:
+    # The module is imported where it is wanted alone: few of those who test have Docker.
+    return os.environ.get("WEIR_TEST_STORES") == "containers"
