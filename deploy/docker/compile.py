@@ -10,22 +10,20 @@ import py_compile
 import sys
 
 CACHE = "/opt/weir/cache"
-# Never compared with the source again, which nobody changes.
-_MODE = py_compile.PycInvalidationMode.UNCHECKED_HASH
-# Imported once there is something to do for them.
+# Imported once there is something to do for them. Not every service has each.
 LATER = (
     "servicekit.health_command",
     "grpc_health.v1.health_pb2_grpc",
     "opentelemetry.exporter.otlp.proto.grpc.trace_exporter",
+    "inference.assembly",
 )
 
 
 def main() -> None:
     """Compiles for the service that the command line names."""
     service = sys.argv[1]
-    # Training alone has none of these.
-    with contextlib.suppress(ModuleNotFoundError):
-        for name in LATER:
+    for name in LATER:
+        with contextlib.suppress(ModuleNotFoundError):
             importlib.import_module(name)
     importlib.import_module(f"{service}.__main__")
     sys.pycache_prefix = CACHE

@@ -34,7 +34,8 @@ def wait_for_row(api: httpx.Client, prediction: dict[str, object]) -> dict[str, 
 def kill(pid: int) -> None:
     """Kills a process of the daemon's machine, as a crash does; `docker kill` keeps it down."""
     program = f"import os; os.kill({pid}, 9)"
-    docker("run", "--rm", "--privileged", "--pid", "host", base_image(), "python", "-c", program)
+    rights = ("--cap-drop", "ALL", "--cap-add", "KILL", "--user", "0", "--pid", "host")
+    docker("run", "--rm", *rights, base_image(), "python", "-c", program)
 
 
 def test_everything_is_healthy_and_the_migrations_are_done(stack: Stack) -> None:
@@ -159,7 +160,7 @@ def test_the_stack_drains_at_a_stop_and_goes_on_after_a_start(stack: Stack) -> N
     )
     logs = stack.compose("logs", "--no-color", "--tail", "20", *SERVICES).stdout
     assert logs.count('"event": "stop_requested"') >= len(SERVICES)
-    assert '"level": "error"' not in logs
+    assert not [line for line in logs.splitlines() if '"level": "error"' in line]
 
     stack.up()
     with stack.client() as api:
