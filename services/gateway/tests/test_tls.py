@@ -1,8 +1,11 @@
 """HTTPS in the process itself: what is spoken, and how a certificate is renewed."""
 
+import asyncio
 import os
+import socket
 import ssl
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -17,7 +20,7 @@ from starlette.responses import PlainTextResponse
 from starlette.types import Receive, Scope, Send
 
 from gateway.edge_settings import HttpSettings
-from gateway.http_server import load_certificate
+from gateway.http_server import listen, load_certificate, serve
 from gateway.server_certificate import CertificateInvalid, ServerCertificate
 
 from .wire import get, served, wire
@@ -130,6 +133,32 @@ async def test_handshake_that_is_not_gone_on_with_is_cut_off(
         wire(port) as connection,
     ):
         assert await connection.is_closed()
+
+
+async def test_a_stop_does_not_wait_for_an_idle_client_that_says_no_goodbye(
+    issue: Issue, certificate_file: Path, key_file: Path
+) -> None:
+    context = trusting(issue())
+    listener = listen("127.0.0.1", 0)
+    port: int = listener.getsockname()[1]
+    certificate = ServerCertificate(certificate_file, key_file)
+    settings = HttpSettings(drain_seconds=0.0, shutdown_grace=60.0)
+    serving = asyncio.create_task(serve(tell_scheme, listener, settings, certificate))
+
+    def ask() -> ssl.SSLSocket:
+        plain = socket.create_connection(("127.0.0.1", port), timeout=20.0)
+        connection = context.wrap_socket(plain, server_hostname="localhost")
+        connection.sendall(get())
+        connection.recv(1000)
+        return connection
+
+    # A pool's: nobody reads from it until it is needed again.
+    with await asyncio.to_thread(ask):
+        serving.cancel()
+        async with asyncio.timeout(20.0):
+            with suppress(asyncio.CancelledError):
+                await asyncio.shield(serving)
+    assert serving.done()
 
 
 async def test_renewed_certificate_is_shown_to_new_connections_and_drops_none(

@@ -23,6 +23,9 @@ from servicekit.lifecycle import ended
 _log = structlog.get_logger(__name__)
 _BACKLOG = 2048
 _TICK = 0.05
+_CLOSING_SECONDS = 1.0
+"""Time that a client has to say goodbye in TLS. One that is idle and reads nothing never does, and
+a stop would wait its whole grace for it."""
 _OTHER_FILES = 256
 """Descriptors for everything that is no HTTP connection."""
 
@@ -160,6 +163,7 @@ class _Server(uvicorn.Server):
                 ssl=context,
                 backlog=_BACKLOG,
                 ssl_handshake_timeout=self._limits.header_seconds if context else None,
+                ssl_shutdown_timeout=_CLOSING_SECONDS if context else None,
             )
             for listener in sockets or ()
         ]
