@@ -86,6 +86,8 @@ async def test_database_may_stop_freeze_and_come_back(
         await asyncio.to_thread(server.stop)
         await publish()
         await until(service.not_serving)
+        # It gathers events before it tries; an outage that is over by then is none for it.
+        await until(lambda: service.logged("consume_failed") == 1)
         await publish()
         await asyncio.to_thread(server.start_ready)
         await publish()
