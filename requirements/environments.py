@@ -31,6 +31,8 @@ OLDEST_PYTHON = "3.11"
 INTERPRETER = getattr(sys, "_base_executable", None) or sys.executable
 
 CONTRACTS, SERVICEKIT, TESTKIT = "libs/contracts", "libs/servicekit", "libs/testkit"
+# What training and inference measure alike.
+MEASURES = "libs/measures"
 LOCAL = "deploy/local"
 SERVICES = ("gateway", "inference", "prediction_log", "drift")
 SERVICE_PATHS = tuple(f"services/{name}" for name in SERVICES)
@@ -54,20 +56,25 @@ class Environment:
     torch: bool = False
 
 
-def _tests_of(name: str) -> Environment:
+def _tests_of(name: str, *libs: str) -> Environment:
     """Holds what the service declares and the testkit, so that nothing undeclared is imported."""
-    own = (f"services/{name}", CONTRACTS, SERVICEKIT, TESTKIT, LOCAL)
+    own = (f"services/{name}", CONTRACTS, SERVICEKIT, *libs, TESTKIT, LOCAL)
     return Environment(f".venvs/{name}", (name, "testing"), own)
 
 
 ENVIRONMENTS: Mapping[str, Environment] = {
-    "run": Environment(".venv", ("local",), (CONTRACTS, SERVICEKIT, LOCAL, *SERVICE_PATHS)),
-    "dev": Environment(".venv", ("dev",), (CONTRACTS, SERVICEKIT, TESTKIT, LOCAL, *SERVICE_PATHS)),
-    **{name: _tests_of(name) for name in SERVICES},
+    "run": Environment(
+        ".venv", ("local",), (CONTRACTS, SERVICEKIT, MEASURES, LOCAL, *SERVICE_PATHS)
+    ),
+    "dev": Environment(
+        ".venv", ("dev",), (CONTRACTS, SERVICEKIT, MEASURES, TESTKIT, LOCAL, *SERVICE_PATHS)
+    ),
+    **{name: _tests_of(name) for name in SERVICES if name != "inference"},
+    "inference": _tests_of("inference", MEASURES),
     "training": Environment(
         ".venvs/training",
         ("training", "testing"),
-        ("services/training", TESTKIT, LOCAL),
+        ("services/training", MEASURES, TESTKIT, LOCAL),
         torch=True,
     ),
     **{
@@ -100,6 +107,7 @@ _CUDA = ("cuda-", "nvidia-", "triton")
 _OWN_PACKAGES = (
     "weir-contracts",
     "weir-servicekit",
+    "weir-measures",
     "weir-testkit",
     "weir-local",
     "weir-training",

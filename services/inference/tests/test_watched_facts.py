@@ -15,7 +15,6 @@ from inference.package import PackageInvalid
 from inference.predictor import prediction_of
 from inference.projection import projections
 from inference.recorder import Recorder
-from inference.scripts import letters_by_script
 from inference.version_loading import LoadedVersion, load_version
 from servicekit.event_stream import EventPublisher
 from servicekit.identifiers import new_id
@@ -163,7 +162,3 @@ def test_package_that_has_nonsense_watched_is_refused(
     write_tensor_manifest(directory, watched=watched)
     with pytest.raises(PackageInvalid, match="watched"):
         load_version(directory)
-
-
-def test_letters_beyond_the_basic_plane_and_lone_surrogates_are_no_fault() -> None:
-    assert letters_by_script("😀 \ud800 é") == {"latin": 1}

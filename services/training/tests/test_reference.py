@@ -10,7 +10,6 @@ import pytest
 from training.domain import Example, Prediction
 from training.onnx_classifier import narrow
 from training.reference import reference_text
-from training.scripts import dominant, letters_by_script
 
 LABELS = ("negative", "positive")
 
@@ -105,25 +104,6 @@ def test_size_stays_below_half_a_megabyte() -> None:
         predictions, examples, LABELS, model="reviews", version="1", source="made-up dev"
     )
     assert len(text) < 500_000
-
-
-@pytest.mark.parametrize(
-    ("text", "letters", "script"),
-    [
-        ("Hello, world 42!", {"latin": 10}, "latin"),
-        ("très bon ÿ", {"latin": 8}, "latin"),
-        ("Скучно so", {"cyrillic": 6, "latin": 2}, "cyrillic"),
-        ("とても退屈", {"kana": 3, "han": 2}, "kana"),
-        ("这部电影", {"han": 4}, "han"),
-        ("ab аб", {"latin": 2, "cyrillic": 2}, "cyrillic"),
-        ("10/10 😀 ×÷", {}, ""),
-        ("\ud800 a", {"latin": 1}, "latin"),
-        ("", {}, ""),
-    ],
-)
-def test_letters_are_counted_by_script(text: str, letters: dict[str, int], script: str) -> None:
-    assert letters_by_script(text) == letters
-    assert not letters or dominant(letters) == script
 
 
 def test_vector_is_narrowed_to_a_byte_a_dimension() -> None:

@@ -14,8 +14,8 @@ from inference.onnx_backend import OnnxBackend
 from inference.package import ModelPackage, PackageInvalid
 from inference.projection import projections
 from inference.runnable import Batching, Prepared
-from inference.scripts import letters_by_script
 from inference.text_encoder import TextEncoder
+from measures.scripts import letters_by_script
 
 _MAX_ITEMS = 16
 _MAX_PADDED_TOKENS = 2048

@@ -18,9 +18,9 @@ import numpy as np
 import numpy.typing as npt
 from datasketches import kll_floats_sketch
 
+from measures.scripts import dominant, letters_by_script
 from training.domain import Example, Prediction
 from training.reliability import reliability
-from training.scripts import dominant, letters_by_script
 
 FORMAT = 2
 # The accuracy of the quantile sketch: at 400, ranks are right to about 0.7 % (Karnin, Lang and

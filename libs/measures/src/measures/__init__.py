@@ -1,0 +1,1 @@
+"""What training measures for references and inference of predictions: written once."""
