@@ -66,7 +66,7 @@ class TelemetrySettings(EnvironmentSettings):
         default=1.0, ge=0, le=1, description="Share of new traces that are recorded."
     )
     trace_rate: float = Field(
-        default=10.0,
+        default=4.0,
         ge=0,
         description="New traces recorded a second at most, 0 for no bound: an idle service records "
         "each, a busy one does not spend itself on them. A caller's own decision goes before both.",

@@ -94,6 +94,8 @@ def _x_forwarded(headers: _Headers) -> Iterator[tuple[str, str]]:
     """Address and scheme by hop, the nearest first; the scheme is the nearest proxy's word."""
     stated = _values(headers, b"x-forwarded-for")
     protocol = _values(headers, b"x-forwarded-proto").rpartition(",")[2].strip().lower()
+    if not stated and not protocol:
+        return
     for hop in reversed(stated.split(",")):
         yield _address(hop), protocol
 

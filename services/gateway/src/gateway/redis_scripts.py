@@ -9,6 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from gateway.quota_scripts import Script
+from gateway.redis_exchange import Command, RedisExchange
 
 
 @dataclass(slots=True)
@@ -29,7 +30,7 @@ class ScriptRunner:
     """
 
     def __init__(self, redis: Redis, scripts: Sequence[Script], *, timeout: float) -> None:
-        self._redis = redis
+        self._exchange = RedisExchange(redis)
         self._scripts = scripts
         self._timeout = timeout
 
@@ -40,7 +41,9 @@ class ScriptRunner:
             RedisError, OSError: it does not, or not in time.
         """
         async with asyncio.timeout(self._timeout):
-            await self._redis.ping()
+            (answer,) = await self._exchange.answers([("PING",)])
+        if isinstance(answer, Exception):
+            raise answer
 
     async def run_each(self, calls: Sequence[ScriptCall]) -> None:
         """Runs long calls one by one, so that each has the time of one.
@@ -78,30 +81,24 @@ class ScriptRunner:
     async def _try(
         self, calls: Sequence[ScriptCall], removals: Mapping[str, Sequence[str]]
     ) -> list[Any]:
-        if len(calls) == 1 and not removals:
-            (call,) = calls
-            try:
-                return [
-                    await self._redis.evalsha(
-                        call.script.sha, len(call.keys), *call.keys, *call.arguments
-                    )
-                ]
-            except NoScriptError as error:
-                return [error]
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for key, members in removals.items():
-                pipeline.zrem(key, *members)
-            for call in calls:
-                pipeline.evalsha(call.script.sha, len(call.keys), *call.keys, *call.arguments)
-            answers = await pipeline.execute(raise_on_error=False)
-        return list(answers[len(removals) :])
+        answers = await self._exchange.answers(
+            [
+                *(("ZREM", key, *members) for key, members in removals.items()),
+                *(_command("EVALSHA", call.script.sha, call) for call in calls),
+            ]
+        )
+        return answers[len(removals) :]
 
     async def _run_texts(self, calls: Sequence[ScriptCall]) -> list[Any]:
         """Runs what cannot be forgotten meanwhile, and has every script remembered again."""
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for script in self._scripts:
-                pipeline.script_load(script.text)
-            for call in calls:
-                pipeline.eval(call.script.text, len(call.keys), *call.keys, *call.arguments)
-            answers = await pipeline.execute(raise_on_error=False)
-        return list(answers[len(self._scripts) :])
+        answers = await self._exchange.answers(
+            [
+                *(("SCRIPT", "LOAD", script.text) for script in self._scripts),
+                *(_command("EVAL", call.script.text, call) for call in calls),
+            ]
+        )
+        return answers[len(self._scripts) :]
+
+
+def _command(name: str, script: str, call: ScriptCall) -> Command:
+    return (name, script, len(call.keys), *call.keys, *call.arguments)
