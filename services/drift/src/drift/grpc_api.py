@@ -96,7 +96,9 @@ class DriftServicer(drift_pb2_grpc.DriftServiceServicer):
         """What windows of a size would show."""
         about = await self._versions.find(request.model, request.version)
         reference = self._versions.reference(about)
-        planned = self._planner.plan(reference, request.rows, request.effect)
+        planned = await asyncio.to_thread(
+            self._planner.plan, reference, request.rows, request.effect
+        )
         return pb.GetPowerResponse(
             model=about.model, model_version=about.version, signals=map(from_power, planned)
         )

@@ -9,6 +9,7 @@ from drift.category_counts import CategoryCounts
 from drift.distinct_inputs import DistinctInputs
 from drift.intervals import RatioSums
 from drift.number_distribution import NumberDistribution
+from drift.number_drift import NumberScale, NumberTest
 from drift.signals import Held, SignalReference, Watched
 from drift.vector_reservoir import CAPACITY, VectorReservoir
 from drift.verdict import SmallestEffects
@@ -69,7 +70,7 @@ class Planner:
         found = []
         for signal, held in sorted(signals.items()):
             # Where rows depend on each other, their number does not tell how much they know.
-            error = None if reference.blocks else _error(held, reference.window.rows)
+            error = None if reference.blocks else _error(held, reference.window.rows, level)
             if error is None:
                 found.append(SignalPower(signal))
                 continue
@@ -140,11 +141,13 @@ class _Test:
         return -_NORMAL.inv_cdf(self.level / self.error.sides)
 
 
-def _error(held: Held, predictions: int) -> _Error | None:
+def _error(held: Held, predictions: int, level: float) -> _Error | None:
     """None where nothing can be said: constants, ratios of nothing."""
     match held:
-        case NumberDistribution() if held.moments.variance > 0:
-            return _two_means(1.0, held.moments.rows, predictions)
+        case NumberDistribution():
+            scale = NumberScale.of(held)
+            loss = NumberTest(scale).loss(level) if scale else None
+            return _two_means(loss, held.moments.rows, predictions) if loss else None
         case CategoryCounts() if len(held.by_category()) > 1:
             # The most even split in two, where a shift is hardest to see.
             return _two_means(_TWICE, held.rows, predictions)
