@@ -30,7 +30,8 @@ class Balancer:
         assert task is not None
         self._open.add(task)
         try:
-            with suppress(OSError):
+            # A task that ends as cancelled makes asyncio's streams complain in Python 3.11.
+            with suppress(OSError, asyncio.CancelledError):
                 await self._join(reader, writer)
         finally:
             self._open.discard(task)

@@ -24,7 +24,9 @@ _OPTIONS = [
     ("grpc.keepalive_timeout_ms", 5000),
     # Back within a second or so after a server's restart; the default waits up to two minutes.
     ("grpc.initial_reconnect_backoff_ms", 200),
-    ("grpc.min_reconnect_backoff_ms", 200),
+    # The time that an attempt has, whatever its name says: a new replica on a busy machine needs
+    # longer than its first backoff to greet us, and calls wait for it meanwhile.
+    ("grpc.min_reconnect_backoff_ms", 2000),
     ("grpc.max_reconnect_backoff_ms", 1000),
 ]
 
