@@ -39,6 +39,7 @@ from drift.version_state import WindowSize
 from servicekit.access_tokens import AccessTokenVerifier, RemoteKeySource
 from servicekit.event_spans import EventSpans
 from servicekit.event_stream import EventConsumer
+from servicekit.garbage import collect_seldom
 from servicekit.grpc_server import GrpcServer
 from servicekit.identifiers import new_id
 from servicekit.lifecycle import every, run_until_stopped
@@ -175,6 +176,7 @@ async def serve(settings: Settings) -> None:
             first_read=server.release,
         )
         _serve_metrics(settings)
+        collect_seldom()
         await stack.enter_async_context(server)
         await run_until_stopped(
             follower.run(),

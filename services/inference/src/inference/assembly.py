@@ -25,6 +25,7 @@ from inference.shadows import Shadows
 from inference.stream_availability import StreamAvailability
 from servicekit.access_tokens import AccessTokenVerifier, RemoteKeySource
 from servicekit.event_stream import EventPublisher
+from servicekit.garbage import collect_seldom
 from servicekit.grpc_server import GrpcServer
 from servicekit.identifiers import new_id
 from servicekit.lifecycle import every, run_until_stopped
@@ -139,6 +140,7 @@ async def serve(settings: Settings, models: ServedModels) -> None:
             )
             serve_metrics(settings.metrics_address)
             await watch.tell(settled)
+            collect_seldom()
             async with scheduler, server:
                 await readiness.tell()
                 await run_until_stopped(

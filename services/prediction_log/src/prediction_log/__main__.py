@@ -1,7 +1,6 @@
 """`python -m prediction_log [COMMAND]`: settings → database → consumers → server."""
 
 import argparse
-import gc
 import sys
 from datetime import UTC, datetime
 
@@ -41,6 +40,7 @@ from prediction_log.stats_series import StatsSeries
 from prediction_log.stream_rewind import add_rewind_command
 from servicekit.access_tokens import AccessTokenVerifier, RemoteKeySource
 from servicekit.event_stream import EventPublisher
+from servicekit.garbage import collect_seldom
 from servicekit.grpc_server import GrpcServer
 from servicekit.identifiers import new_id, new_id_at
 from servicekit.lifecycle import every, run_until_stopped
@@ -68,7 +68,7 @@ async def serve(settings: Settings) -> None:
         OSError: an address cannot be listened on, or a file of keys is not there.
         KeyFileInvalid: a file of keys cannot be used.
     """
-    _collect_garbage_seldom()
+    collect_seldom()
     keys = load_privacy_keys(settings)
     tracer_provider = configure_tracing(_NAME, settings)
     tracer = tracer_provider.get_tracer(_NAME)
@@ -160,17 +160,6 @@ async def serve(settings: Settings) -> None:
     await exporting.close()
     await writing.close()
     tracer_provider.shutdown()
-
-
-def _collect_garbage_seldom() -> None:
-    """Spares the consumers a fifth of their time.
-
-    What a batch is made of goes when its references do. Looking for cycles in it, and again and
-    again in all that was imported, would find nothing.
-    """
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(50_000, 20, 100)
 
 
 def _signer(settings: Settings) -> AuditSigner | None:

@@ -1,0 +1,31 @@
+"""What was assembled is not searched again."""
+
+import gc
+from collections.abc import Iterator
+
+import pytest
+
+from servicekit.garbage import collect_seldom
+
+
+@pytest.fixture(autouse=True)
+def as_before() -> Iterator[None]:
+    thresholds = gc.get_threshold()
+    yield
+    gc.unfreeze()
+    gc.set_threshold(*thresholds)
+
+
+def test_what_is_there_is_left_alone_and_the_rest_is_looked_at_seldom() -> None:
+    assembled = [{"route": number} for number in range(1000)]
+    collect_seldom()
+    assert gc.get_freeze_count() > len(assembled)
+    assert gc.get_threshold()[0] > 10_000
+
+
+def test_cycles_that_come_later_still_go() -> None:
+    collect_seldom()
+    cycle: list[object] = []
+    cycle.append(cycle)
+    del cycle
+    assert gc.collect() >= 1
