@@ -5,6 +5,7 @@ import numpy as np
 from drift.block_null import BlockNulls
 from drift.decision import Decider
 from drift.domain import ModelVersion
+from drift.number_distribution import NumberDistribution
 from drift.signals import (
     LABEL,
     CategoryColumn,
@@ -56,6 +57,12 @@ def by_blocks(rng: np.random.Generator, count: int) -> SignalReference:
     return SignalReference(AIR, "made up", joined(blocks), None, tuple(blocks))
 
 
+def moved(day: SignalWindow, by: float) -> NumberDistribution:
+    number = NumberDistribution.empty()
+    number.update(np.array(day.signals[OZONE].weighted_values()[0]) + by)
+    return number
+
+
 def alarms(decider: Decider, weeks: list[SignalWindow]) -> float:
     found = [
         any(verdict.state is State.DRIFT for verdict in decider.decide(AIR, week)) for week in weeks
@@ -92,6 +99,38 @@ def test_reference_of_a_few_stretches_is_not_enough() -> None:
     reference = by_blocks(rng, 60)
     verdicts = Decider(reference).decide(AIR, joined(days(rng, 7)))
     assert {verdict.state for verdict in verdicts} == {State.NOT_ENOUGH_DATA}
+
+
+def test_weeks_to_come_alarm_as_seldom_as_is_said() -> None:
+    rng = np.random.default_rng(5)
+    found = []
+    for _ in range(3):
+        reference, later = by_blocks(rng, 350), days(rng, 350)
+        weeks = [joined(later[start : start + 7]) for start in range(0, 350, 7)]
+        found.append(alarms(Decider(reference), weeks))
+    assert np.mean(found) <= 0.05
+
+
+def test_extraordinary_fortnight_is_not_made_usual_by_its_own_days() -> None:
+    rng = np.random.default_rng(7)
+    blocks = days(rng, 300)
+    for day in blocks[100:114]:
+        day.signals[OZONE] = moved(day, 10.0)
+    reference = SignalReference(AIR, "made up", joined(blocks), None, tuple(blocks))
+    stretches = BlockNulls(reference, 0.05).stretches(7 * HOURS)
+    assert stretches is not None
+    # More than 4 % of its stretches lie beyond all others: it takes as much to alarm again.
+    assert stretches.q < 0.03
+
+
+def test_no_stretch_reaches_over_a_gap() -> None:
+    rng = np.random.default_rng(6)
+    blocks = days(rng, 200)
+    kept = [*blocks[:80], SignalWindow(), *blocks[100:]]
+    reference = SignalReference(AIR, "made up", joined(kept), None, tuple(kept))
+    stretches = BlockNulls(reference, 0.05).stretches(7 * HOURS)
+    assert stretches is not None
+    assert len(stretches.nulls[OZONE].smallest) == (80 - 6) + (100 - 6)
 
 
 def test_signal_that_is_absent_from_days_does_not_disturb() -> None:

@@ -2,7 +2,8 @@
 
 Hourly rows of a week know of each other; a test that takes them for independent calls half of all
 weeks drift. So a window is judged by how far each stretch of the reference that is as long lies
-from the rest of the reference.
+from the rest of the reference. A block without rows is a gap, and no stretch reaches over one: days
+from two different months look more usual together than any week does.
 """
 
 from collections.abc import Mapping, Sequence
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from typing import Self
 
 import numpy as np
+import numpy.typing as npt
 
 from drift.category_counts import CategoryCounts
 from drift.domain import Estimate
@@ -22,6 +24,7 @@ from drift.verdict import Finding, smallest_q
 
 FEWEST_STRETCHES = 20
 """That do not overlap; with fewer the reference does not know what is usual."""
+_PARTS = 20
 _HEADROOM = 0.8
 """Of q, at which the reference's own stretches alarm: those to come differ a little more."""
 
@@ -103,7 +106,7 @@ class Stretches:
     nulls: Mapping[Watched, DistanceNull]
     q: float
     """The one asked for, or where 4 % of the reference's own stretches (at 0.05) would alarm if
-    that is lower. Never higher: stretches overlap, so weeks to come exceed them more often."""
+    that is lower. Never higher: weeks to come differ a little more."""
 
     def find(self, signal: Watched, held: Held, smallest: float, level: float) -> Finding | None:
         """What stands out of the reference's own stretches; None if it cannot be said."""
@@ -134,8 +137,9 @@ class BlockNulls:
             for signal, held in reference.window.signals.items()
             if (blocks := SignalBlocks.of(signal, held, reference.blocks)) is not None
         }
-        self._count = len(reference.blocks)
-        self._block_rows = sum(block.rows for block in reference.blocks) / self._count
+        self._filled = np.array([block.rows > 0 for block in reference.blocks])
+        self._count = int(self._filled.sum())
+        self._block_rows = sum(block.rows for block in reference.blocks) / max(1, self._count)
         self._q = q
         self._made: dict[int, Stretches] = {}
 
@@ -151,21 +155,37 @@ class BlockNulls:
     def _make(self, length: int) -> Stretches:
         nulls: dict[Watched, DistanceNull] = {}
         chances = []
+        begins = np.flatnonzero(np.convolve(self._filled, np.ones(length), "valid") == length)
         for signal, blocks in self._blocks.items():
             running = np.concatenate(
                 [np.zeros((1, blocks.sums.shape[1])), np.cumsum(blocks.sums, axis=0)]
             )
-            ours = running[length:] - running[:-length]
+            ours = running[begins + length] - running[begins]
             first, second = blocks.distances(ours, running[-1] - ours)
             seen = np.isfinite(first) & np.isfinite(second)
             if seen.sum() < FEWEST_STRETCHES:
                 continue
             nulls[signal] = DistanceNull.of(first[seen], second[seen])
             chance = np.ones(len(ours))
-            chance[seen] = nulls[signal].p_values(first[seen], second[seen])
+            chance[seen] = _left_out(first[seen], second[seen], begins[seen], length)
             chances.append(chance)
         q = self._q
         if chances:
             usual = float(np.quantile(smallest_q(np.column_stack(chances)), _HEADROOM * self._q))
             q = min(q, usual)
         return Stretches(self._blocks, nulls, q)
+
+
+def _left_out(first: Floats, second: Floats, begins: npt.NDArray[np.intp], length: int) -> Floats:
+    """[stretches] P-values of stretches by others' distances, as a window to come gets its own.
+
+    A twentieth at a time is judged by the stretches that share no block with any of it: a stretch's
+    neighbours, nearly as far away as itself, make it look usual.
+    """
+    chances = np.ones(len(begins))
+    for part in np.array_split(np.arange(len(begins)), _PARTS):
+        apart = (begins <= begins[part[0]] - length) | (begins >= begins[part[-1]] + length)
+        if apart.any():
+            null = DistanceNull.of(first[apart], second[apart])
+            chances[part] = null.p_values(first[part], second[part])
+    return chances

@@ -51,7 +51,8 @@ class _KnownAccuracyRecord(Record):
 
 
 class _BlockRecord(Record):
-    rows: Rows
+    rows: Count
+    """0 is a gap: the blocks beside it are no neighbours."""
     signals: Signals
 
 

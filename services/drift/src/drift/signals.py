@@ -204,7 +204,8 @@ class SignalReference:
     known: KnownAccuracy | None = None
     blocks: tuple[SignalWindow, ...] = ()
     """The same rows by block (a day of hourly data), in order, where rows depend on each other
-    within one; none where rows are independent."""
+    within one; none where rows are independent. One without rows is a gap: those beside it are no
+    neighbours."""
 
 
 def _take(held: Held | None, kind: Kind, column: Column) -> Held | None:
