@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from drift_texts import Answered, text_tokens
 
+from drift.decision import Decider
 from drift.domain import ModelVersion
 from drift.signals import (
     CONFIDENCE,
@@ -18,6 +19,7 @@ from drift.signals import (
     PROJECTION,
     UNKNOWN_TOKEN_RATE,
     CategoryColumn,
+    Column,
     Group,
     Kind,
     RatioColumn,
@@ -28,6 +30,7 @@ from drift.signals import (
     missing_rate,
 )
 from drift.vector_reservoir import UNKNOWN, VectorRows
+from drift.verdict import State
 
 ABOUT = ModelVersion("benchmark", "1")
 SIGNALS = 20
@@ -47,13 +50,22 @@ def made_rows(rng: np.random.Generator, rows: int, shift: float = 0.0) -> np.nda
     return table
 
 
-def window_of(table: np.ndarray) -> SignalWindow:
-    """Every column is a number."""
+def window_of(table: np.ndarray, *, gaps: bool = False) -> SignalWindow:
+    """Every column is a number; with `gaps` it counts what is missing of the fourth, too."""
+    columns: dict[Watched, Column] = {
+        feature(f"s{place:02}"): column for place, column in enumerate(table.T)
+    }
+    if gaps:
+        missing = np.isnan(table[:, 3])
+        columns[missing_rate("s03")] = RatioColumn(missing * 1.0, np.ones(len(table)))
     window = SignalWindow()
-    window.update(
-        len(table), {feature(f"s{place:02}"): column for place, column in enumerate(table.T)}
-    )
+    window.update(len(table), columns)
     return window
+
+
+def alarms(decider: Decider, window: SignalWindow) -> bool:
+    """Whether anything is called drift."""
+    return any(v.state is State.DRIFT for v in decider.decide(ABOUT, window))
 
 
 @dataclass(frozen=True)
@@ -89,12 +101,12 @@ class Station:
         return self.day(number * WEEK, WEEK)
 
     def reference(self, weeks: Sequence[int]) -> SignalReference:
-        """Of some weeks, by day."""
-        days = [
-            self.day(first)
-            for number in weeks
-            for first in range(number * WEEK, (number + 1) * WEEK, DAY)
-        ]
+        """Of some weeks in order, by day, with gaps between those that are no neighbours."""
+        days = []
+        for before, number in zip((None, *weeks), weeks, strict=False):
+            if before is not None and number != before + 1:
+                days.append(SignalWindow())
+            days += [self.day(first) for first in range(number * WEEK, (number + 1) * WEEK, DAY)]
         whole = SignalWindow()
         for day in days:
             whole.merge(day)

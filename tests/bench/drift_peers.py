@@ -7,6 +7,8 @@ import sys
 import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+from types import TracebackType
+from typing import Self
 
 import numpy as np
 from drift_results import Result
@@ -17,7 +19,7 @@ _TELL_NOBODY = {"NML_DISABLE_USAGE_LOGGING": "1", "DO_NOT_TRACK": "1"}
 
 
 class Peers:
-    """Runs cases through the peers.
+    """Runs cases through the peers, each a process that is started once: importing one takes long.
 
     Args:
         environments: where they are installed; None to leave them out.
@@ -26,7 +28,21 @@ class Peers:
 
     def __init__(self, environments: Path | None, windows: int) -> None:
         self._environments = environments
+        self._running: dict[str, subprocess.Popen[str]] = {}
         self.windows = windows
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        for peer in self._running.values():
+            peer.stdin.close()
+            peer.wait()
 
     @property
     def wanted(self) -> bool:
@@ -41,36 +57,46 @@ class Peers:
         """
         if not self.wanted:
             return []
-        found = []
-        for peer, name in PEERS.items():
-            alarms = [
-                (self._run(peer, {"reference": reference, "windows": windows})["alarms"], windows)
-                for reference, windows in compared
-            ]
-            count = sum(len(windows) for _, windows in alarms)
-            share = sum(share * len(windows) for share, windows in alarms) / count
-            found.append(Result(case, share, count, tool=name))
-        return found
+        alarmed = dict.fromkeys(PEERS, 0.0)
+        for reference, windows in compared:
+            answers = self._ask(list(PEERS), {"reference": reference, "windows": windows})
+            for peer, answer in answers.items():
+                alarmed[peer] += answer["alarms"] * len(windows)
+        count = sum(len(windows) for _, windows in compared)
+        return [
+            Result(case, alarmed[peer] / count, count, tool=name) for peer, name in PEERS.items()
+        ]
 
     def accuracies(self, outcomes: np.ndarray, windows: Sequence[np.ndarray]) -> list[float]:
         """NannyML's estimates; none without peers."""
         if not self.wanted:
             return []
         named = {f"window-{place:04}": window for place, window in enumerate(windows)}
-        return list(self._run("nannyml", {"outcomes": outcomes, **named})["accuracies"])
+        answers = self._ask(["nannyml"], {"outcomes": outcomes, **named})
+        return list(answers["nannyml"]["accuracies"])
 
-    def _run(self, peer: str, columns: dict[str, np.ndarray]) -> dict:
-        script = Path(__file__).parent / "peer_drift" / f"with_{peer}.py"
+    def _ask(self, peers: Sequence[str], columns: dict[str, np.ndarray]) -> dict[str, dict]:
+        """Of all at once: nothing here is about their speed."""
         with tempfile.TemporaryDirectory() as directory:
             case = Path(directory) / "case.npz"
             np.savez(case, **columns)
-            python = self._environments / f"peer-{peer}" / "bin" / "python"
-            done = subprocess.run(
-                [python, script, case],
-                env={**os.environ, **_TELL_NOBODY},
-                capture_output=True,
-                text=True,
-            )
-        if done.returncode:
-            sys.exit(f"{peer} failed:\n{done.stderr[-2000:]}")
-        return json.loads(done.stdout.splitlines()[-1])
+            for peer in peers:
+                if peer not in self._running:
+                    self._running[peer] = self._start(peer)
+                self._running[peer].stdin.write(f"{case}\n")
+                self._running[peer].stdin.flush()
+            answers = {peer: self._running[peer].stdout.readline() for peer in peers}
+        for peer, answer in answers.items():
+            if not answer:
+                sys.exit(f"{peer} failed; its own words are above")
+        return {peer: json.loads(answer) for peer, answer in answers.items()}
+
+    def _start(self, peer: str) -> subprocess.Popen[str]:
+        script = Path(__file__).parent / "peer_drift" / f"with_{peer}.py"
+        return subprocess.Popen(
+            [self._environments / f"peer-{peer}" / "bin" / "python", script],
+            env={**os.environ, **_TELL_NOBODY},
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )

@@ -1,7 +1,7 @@
 """What the drift benchmark found: as a table, as JSON and as a picture."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from html import escape
 from pathlib import Path
@@ -12,7 +12,7 @@ from rich.table import Table
 
 WEIR = "Weir"
 COLOURS = {WEIR: "#1f5fbf", "Evidently": "#d9722e", "NannyML": "#2f8f57"}
-_ROW, _LEFT, _WIDTH, _TOP = 46, 330, 420, 92
+_ROW, _LEFT, _WIDTH = 42, 300, 420
 
 
 @dataclass(frozen=True)
@@ -26,6 +26,26 @@ class Result:
     bound: str = ""
     ok: bool = True
     tool: str = WEIR
+
+
+_PANELS: tuple[tuple[str, float, Callable[[str, Result], bool]], ...] = (
+    (
+        "No drift: share of windows that alarm, less is better",
+        1.0,
+        lambda case, ours: ours.bound.startswith("<") and "error" not in case,
+    ),
+    (
+        "Drift: share of windows that alarm, more is better",
+        1.0,
+        lambda case, ours: ours.bound.startswith(">"),
+    ),
+    (
+        "Accuracy estimated without labels: median error, less is better",
+        0.1,
+        lambda case, ours: "error" in case,
+    ),
+)
+"""Title, the value at the right edge, and what belongs there."""
 
 
 def at_most(case: str, values: Sequence[float], bound: float) -> Result:
@@ -58,49 +78,59 @@ def write_json(results: Sequence[Result], file: Path) -> None:
 
 
 def write_picture(results: Sequence[Result], file: Path) -> None:
-    """Shares of windows, a bar for each tool, with a mark at the bound."""
-    cases = {
+    """A bar for each tool, with a mark at the bound, in three panels."""
+    shown = {
         case: by_tool
         for case, by_tool in _by_case(results).items()
         if WEIR in by_tool and by_tool[WEIR].bound and "second" not in case
     }
-    height = _TOP + _ROW * len(cases) + 20
-    parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_LEFT + _WIDTH + 90} {height}" '
+    parts, top = [], 30
+    for title, scale, belongs in _PANELS:
+        cases = {case: by_tool for case, by_tool in shown.items() if belongs(case, by_tool[WEIR])}
+        if not cases:
+            continue
+        parts.append(f'<text x="20" y="{top + 16}" font-size="16">{escape(title)}</text>')
+        top += 30
+        for case, by_tool in cases.items():
+            parts += _bars(case, by_tool, top, scale)
+            top += _ROW
+        top += 18
+    head = [
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_LEFT + _WIDTH + 90} {top}" '
         'font-family="sans-serif" font-size="13">',
-        f'<rect width="100%" height="{height}" fill="white"/>',
-        '<text x="20" y="30" font-size="19">Share of windows that alarm; error of accuracy</text>',
-        '<text x="20" y="52" fill="#666666">The mark is the bound: below it for windows without '
-        "drift and for errors, above it for drift</text>",
+        f'<rect width="100%" height="{top}" fill="white"/>',
     ]
     for place, (tool, colour) in enumerate(COLOURS.items()):
-        parts.append(
-            f'<rect x="{20 + 110 * place}" y="64" width="14" height="10" fill="{colour}"/>'
-        )
-        parts.append(f'<text x="{40 + 110 * place}" y="74">{tool}</text>')
-    for place, (case, by_tool) in enumerate(cases.items()):
-        parts += _bars(case, by_tool, _TOP + _ROW * place)
-    file.write_text("\n".join([*parts, "</svg>"]) + "\n")
+        x = 20 + 110 * place
+        head.append(f'<rect x="{x}" y="10" width="14" height="10" fill="{colour}"/>')
+        head.append(f'<text x="{x + 20}" y="20">{tool}</text>')
+    head.append(
+        '<text x="350" y="20" fill="#666666">dashed: the bound that Weir has to keep</text>'
+    )
+    file.write_text("\n".join([*head, *parts, "</svg>"]) + "\n")
 
 
-def _bars(case: str, by_tool: Mapping[str, Result], top: int) -> list[str]:
-    parts = [f'<text x="{_LEFT - 10}" y="{top + 22}" text-anchor="end">{escape(case)}</text>']
+def _bars(case: str, by_tool: Mapping[str, Result], top: int, scale: float) -> list[str]:
+    bound = _LEFT + float(by_tool[WEIR].bound.split()[-1]) / scale * _WIDTH
+    bars, figures = [], []
     for place, (tool, colour) in enumerate(COLOURS.items()):
         if tool not in by_tool:
             continue
         value, y = by_tool[tool].value, top + 4 + 11 * place
-        width = max(1.0, min(1.0, value) * _WIDTH)
-        parts.append(
-            f'<rect x="{_LEFT}" y="{y}" width="{width:.1f}" height="9" fill="{colour}"/>'
+        width = max(1.0, min(1.0, value / scale) * _WIDTH)
+        bars.append(f'<rect x="{_LEFT}" y="{y}" width="{width:.1f}" height="9" fill="{colour}"/>')
+        # On white, so that the bound's mark does not cross the figure.
+        figures.append(
+            f'<rect x="{_LEFT + width + 4:.1f}" y="{y - 1}" width="31" height="11" fill="white"/>'
             f'<text x="{_LEFT + width + 6:.1f}" y="{y + 9}" font-size="10">{value:.3f}</text>'
         )
-    bound = float(by_tool[WEIR].bound.split()[-1])
-    x = _LEFT + bound * _WIDTH
-    parts.append(
-        f'<line x1="{x:.1f}" x2="{x:.1f}" y1="{top}" y2="{top + 38}" stroke="#333333" '
-        'stroke-dasharray="3 2"/>'
-    )
-    return parts
+    return [
+        f'<text x="{_LEFT - 10}" y="{top + 22}" text-anchor="end">{escape(case)}</text>',
+        *bars,
+        f'<line x1="{bound:.1f}" x2="{bound:.1f}" y1="{top + 1}" y2="{top + 38}" '
+        'stroke="#333333" stroke-dasharray="3 2"/>',
+        *figures,
+    ]
 
 
 def _by_case(results: Sequence[Result]) -> dict[str, dict[str, Result]]:

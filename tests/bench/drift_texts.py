@@ -62,7 +62,7 @@ class Answered:
 
 
 def answered_texts(
-    data: Path, scratch: Path, *, home: int = 4000, most: int = 100_000
+    data: Path, scratch: Path, *, home: int = 20_000, most: int = 100_000
 ) -> dict[str, Answered]:
     """`sst2` from its train split, and what was held out of each domain as `<domain> held out`.
 

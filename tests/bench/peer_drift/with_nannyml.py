@@ -1,6 +1,7 @@
 """NannyML at its defaults: alarms of its univariate drift, and accuracy estimated by CBPE.
 
-Runs in an environment of its own: with_nannyml.py CASE.npz prints a JSON object.
+Runs in an environment of its own: for each line of its input, the name of a .npz file, it prints a
+JSON object: alarms, or accuracies where the file says so.
 """
 
 import json
@@ -46,13 +47,16 @@ def accuracies(reference: np.ndarray, windows: list[np.ndarray]) -> list[float]:
 
 
 def main() -> None:
-    """Alarms, or accuracies where the case says so."""
-    with np.load(sys.argv[1]) as case:
-        if "reference" in case:
-            print(json.dumps({"alarms": alarms(case["reference"], case["windows"])}))
-            return
-        windows = [case[name] for name in sorted(case.files) if name.startswith("window-")]
-        print(json.dumps({"accuracies": accuracies(case["outcomes"], windows)}))
+    """Answers until its input ends; what the library prints goes elsewhere."""
+    answers, sys.stdout = sys.stdout, sys.stderr
+    for line in sys.stdin:
+        with np.load(line.strip()) as case:
+            if "reference" in case:
+                found = {"alarms": alarms(case["reference"], case["windows"])}
+            else:
+                names = sorted(name for name in case.files if name.startswith("window-"))
+                found = {"accuracies": accuracies(case["outcomes"], [case[n] for n in names])}
+        print(json.dumps(found), file=answers, flush=True)
 
 
 if __name__ == "__main__":
