@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 
 from redis.asyncio import Redis
 
-from drift.domain import Estimate
+from drift.domain import Estimate, Population
 from drift.incident_advice import Severity
 from drift.incidents import Direction, DriftedSignal, Incident
 from drift.recommendation import Action
@@ -25,11 +25,11 @@ def put_incident(platform: Platform, tenant: str) -> str:
             versions = await store.versions()
             if not versions:
                 return False
-            about = next(iter(versions))
+            of = Population(next(iter(versions)), tenant)
             try:
                 async with store.transaction() as transaction:
-                    book = (await transaction.incidents(about)).with_incident(_made(tenant))
-                    await transaction.store_incidents(about, book, ())
+                    book = (await transaction.incidents(of)).with_incident(_made(tenant))
+                    await transaction.store_incidents(of, book, ())
             except StateConflict:
                 # Drift stored at the same moment.
                 return False

@@ -84,6 +84,7 @@ def recorded(prediction: PredictionFacts) -> events_pb2.PredictionRecorded:
     event = events_pb2.PredictionRecorded(
         prediction_id=prediction.prediction_id,
         model=prediction.about.model,
+        tenant=prediction.tenant,
         model_version=prediction.about.version,
         input=events_pb2.InputFacts(
             tokens=prediction.input_tokens,
@@ -140,7 +141,13 @@ class Service:
     """Monitor and consumers over a real Redis, with small windows; `again` is a restart."""
 
     def __init__(
-        self, redis: Redis, repository: Path, *, window_rows: int = 100, kept_versions: int = 10
+        self,
+        redis: Redis,
+        repository: Path,
+        *,
+        window_rows: int = 100,
+        kept_versions: int = 10,
+        tenants: int = 8,
     ) -> None:
         self.redis = redis
         self.repository = repository
@@ -157,6 +164,7 @@ class Service:
             incidents_stream=INCIDENTS,
             window_size=WindowSize(window_rows),
             kept_versions=kept_versions,
+            tenants=tenants,
             clock=lambda: START,
         )
         self.predictions = self.consumer(PREDICTIONS)

@@ -35,7 +35,6 @@ def servicer(service: Any) -> DriftServicer:
     own = Decisions(minimum_rows=30, q=0.05, smallest=SmallestEffects())
     return DriftServicer(
         Reporter(
-            service.store,
             history,
             versions,
             ReportComposer(service.decisions, minimum_rows=30),
@@ -44,7 +43,6 @@ def servicer(service: Any) -> DriftServicer:
             clock=lambda: NOW,
         ),
         RangeComparer(
-            service.store,
             history,
             versions,
             ReportComposer(own, minimum_rows=30),

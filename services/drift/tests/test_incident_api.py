@@ -12,7 +12,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from grpc.aio import AioRpcError
 from opentelemetry.sdk.trace import TracerProvider
 
-from drift.domain import Estimate, ModelVersion
+from drift.domain import Estimate, ModelVersion, Population
 from drift.incident_advice import Severity
 from drift.incident_desk import IncidentDesk
 from drift.incident_grpc_api import SCOPES, SERVICE, IncidentServicer
@@ -70,7 +70,7 @@ async def put(store: StateStore, about: ModelVersion, *incidents: Incident) -> N
         book = IncidentBook()
         for each in incidents:
             book = book.with_incident(each)
-        await transaction.store_incidents(about, book, ())
+        await transaction.store_incidents(Population(about), book, ())
 
 
 @pytest_asyncio.fixture

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from drift.domain import ModelVersion
+from drift.domain import ModelVersion, Population
 from drift.state_store import StateTransaction
 from weir.events.v1 import events_pb2 as pb
 
@@ -38,7 +38,7 @@ async def test_shift_that_lasts_opens_one_incident_and_its_end_closes_it(
     (signal,) = opened.details["signals"]
     assert signal["effect"]["lower"] < signal["effect"]["value"] < signal["effect"]["upper"]
     assert len(opened.details["reasons"]) > 0
-    book = (await service.store.incidents())[REVIEWS]
+    book = (await service.store.incidents([Population(REVIEWS)]))[Population(REVIEWS)]
     (incident,) = book.opened("text")
     assert incident.windows == 20
 
@@ -117,6 +117,6 @@ async def test_version_that_is_forgotten_has_its_incidents_closed(
     for number in range(2, 13):
         await service.publish(*world.events(1, ModelVersion("reviews", str(number))))
         await service.consume()
-    assert REVIEWS not in await service.store.incidents()
+    assert Population(REVIEWS) not in await service.store.populations()
     *_, closed = of_group(await service.incidents(), "text")
     assert closed.change == pb.DRIFT_INCIDENT_CHANGE_CLOSED

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from grpc.aio import AioRpcError
 
-from drift.domain import ModelVersion
+from drift.domain import ModelVersion, Population
 from drift.history_store import HistoryStore
 from drift.window_history import history_key
 from servicekit.grpc_errors import from_rpc_error
@@ -99,15 +99,15 @@ async def test_report_on_the_last_closed_window_is_not_its_own_predecessor(
 
 
 async def test_only_the_newest_windows_are_kept(service: Any, world: Any) -> None:
-    service.monitor._kept_windows = 3
+    service.monitor._closer._kept_windows = 3
     for _ in range(3):
         await service.publish(*world.events(250))
         await service.consume()
     history = HistoryStore(service.redis)
-    kept = await history.summaries(REVIEWS)
+    kept = await history.summaries(Population(REVIEWS))
     assert len(kept) == 3
     assert kept[0].last_predicted_at == START + timedelta(seconds=700)
-    assert await service.redis.hlen(history_key(REVIEWS)) == 6
+    assert await service.redis.hlen(history_key(Population(REVIEWS))) == 6
     assert not any(summary.judged for summary in kept)
 
 
@@ -129,7 +129,7 @@ async def test_window_that_cannot_be_read_is_unknown(
     await service.consume()
     (kept,) = await summaries(stub)
     for broken in (b"no zlib", b"\x78\x01\x03\x00\x00\x00\x00\x01"):
-        await service.redis.hset(history_key(REVIEWS), kept.report_id, broken)
+        await service.redis.hset(history_key(Population(REVIEWS)), kept.report_id, broken)
         request = pb.GetReportRequest(model="reviews", report_id=kept.report_id)
         assert (await refused(stub.GetReport(request))).code == "REPORT_UNKNOWN"
 

@@ -9,7 +9,7 @@ from uuid import RFC_4122, UUID
 import pytest
 import structlog
 
-from drift.domain import ModelVersion, StateUnavailable
+from drift.domain import ModelVersion, Population, StateUnavailable
 from drift.measurement import measurement_id
 from drift.state_store import STATE_KEY, StateTransaction
 from servicekit.event_stream import Event
@@ -120,9 +120,11 @@ async def test_measurement_id_is_a_uuid7_of_the_last_predictions_time(
 def test_measurement_ids_differ_by_version_and_by_window(world: Any) -> None:
     at = world.prediction().predicted_at
     identifiers = {
-        measurement_id(about, at, entry) for about in (REVIEWS, NEXT) for entry in ("1-0", "1-1")
+        measurement_id(of, at, entry)
+        for of in (Population(REVIEWS), Population(NEXT), Population(REVIEWS, "busy"))
+        for entry in ("1-0", "1-1")
     }
-    assert len(identifiers) == 4
+    assert len(identifiers) == 6
 
 
 async def test_redis_that_is_full_holds_the_batch_back(

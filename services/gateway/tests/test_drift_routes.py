@@ -106,6 +106,49 @@ async def test_report_says_what_to_do_and_which_rows_changed(get: Call, backends
     assert (other["since"], other["windows"]) == (None, 0)
 
 
+@pytest.mark.parametrize(
+    "path",
+    ["", "/latest", "/latest.html", "/latest.md", f"/{PREDICTION_ID}", f"/{PREDICTION_ID}.html"],
+)
+async def test_own_windows_are_asked_for_in_the_name_of_the_callers_tenant(
+    get: Call, backends: Backends, path: str
+) -> None:
+    await get(f"{MODEL}/reports{path}")
+    await get(f"{MODEL}/reports{path}", scope="all")
+    await get(f"{MODEL}/reports{path}", scope="tenant")
+    # Whoever states another tenant is not listened to.
+    await get(f"{MODEL}/reports{path}", scope="tenant", tenant="tenant-2")
+    asked = [request.tenant for request in backends.drift.calls.requests]
+    assert asked == ["", "", "tenant-1", "tenant-1"]
+
+
+async def test_times_of_own_windows_are_compared(
+    http: httpx.AsyncClient, issuer: FakeIssuer, backends: Backends
+) -> None:
+    headers = {"authorization": f"Bearer {issuer.token('drift:read')}"}
+    for query in ({}, {"scope": "tenant"}, {"scope": "tenant", "format": "md"}):
+        answer = await http.post(f"{MODEL}/comparisons", json=RANGES, params=query, headers=headers)
+        assert answer.status_code == 200
+    plain, own, page = backends.drift.calls.requests
+    assert (plain.tenant, own.tenant, page.comparison.tenant) == ("", "tenant-1", "tenant-1")
+
+
+async def test_report_says_whose_it_is(get: Call, backends: Backends) -> None:
+    assert (await get(f"{MODEL}/reports/latest")).json()["tenant"] is None
+    backends.drift.report.tenant = "tenant-1"
+    answer = await get(f"{MODEL}/reports/latest", scope="tenant")
+    assert answer.json()["tenant"] == "tenant-1"
+
+
+async def test_tenant_that_is_not_watched_is_404(get: Call, backends: Backends) -> None:
+    backends.drift.calls.failure = NotFound("None.", reason="TENANT_NOT_WATCHED")
+    refused(await get(f"{MODEL}/reports/latest", scope="tenant"), 404, "TENANT_NOT_WATCHED")
+
+
+async def test_scope_that_is_none_is_refused(get: Call) -> None:
+    wrong_field(await get(f"{MODEL}/reports/latest", scope="tenant-2"), "scope")
+
+
 async def test_times_are_compared(compare: Call, backends: Backends) -> None:
     answer = await compare({**RANGES, "version": "1"})
     assert answer.json()["model"] == "sentiment"

@@ -109,10 +109,11 @@ async def serve(settings: Settings) -> None:
             window_size=window_size,
             kept_versions=settings.drift_kept_versions,
             kept_windows=settings.drift_kept_windows,
+            tenants=settings.drift_tenants,
+            kept_tenant_windows=settings.drift_tenant_kept_windows,
             clock=_now,
         )
         reporter = Reporter(
-            store,
             history,
             versions,
             ReportComposer(decisions, minimum_rows=minimum_rows),
@@ -121,7 +122,6 @@ async def serve(settings: Settings) -> None:
             clock=_now,
         )
         comparer = RangeComparer(
-            store,
             history,
             versions,
             # Their references are used once: they must not push out those of models.

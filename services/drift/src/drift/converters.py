@@ -60,6 +60,7 @@ def from_report(report: Report) -> pb.Report:
         ],
         impact=_from_impact(report.impact),
         report_id=report.report_id,
+        tenant=report.tenant,
         recommendation=pb.Recommendation(
             action=_ACTIONS[report.recommendation.action],
             reasons=report.recommendation.reasons,

@@ -21,6 +21,18 @@ class ModelVersion:
         return f"{self.model}/{self.version}"
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Population:
+    """Whose predictions: those of a model version, of all tenants together or of one."""
+
+    about: ModelVersion
+    tenant: str = ""
+    """Empty: all together."""
+
+    def __str__(self) -> str:
+        return f"{self.about}/{self.tenant}" if self.tenant else str(self.about)
+
+
 def is_name(text: str) -> bool:
     """Whether a model or a version may be called that; names are also names of directories."""
     return (
@@ -202,6 +214,12 @@ class ReferenceInvalid(Unavailable):
     """The reference cannot be used. Once its file is mended the next request sees it."""
 
     reason = "REFERENCE_INVALID"
+
+
+class TenantUnwatched(NotFound):
+    """The tenant has no windows of its own, or it is not the caller's."""
+
+    reason = "TENANT_NOT_WATCHED"
 
 
 class StateUnavailable(Unavailable):

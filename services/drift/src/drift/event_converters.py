@@ -98,8 +98,8 @@ def from_measurement(measurement: Measurement) -> events_pb2.DatasetMeasured:
     """The event that tells of a closed window."""
     measured = events_pb2.DatasetMeasured(
         measurement_id=str(measurement.measurement_id),
-        model=measurement.about.model,
-        model_version=measurement.about.version,
+        model=measurement.of.about.model,
+        model_version=measurement.of.about.version,
         rows=measurement.rows,
         metrics=[
             events_pb2.Metric(signal=metric.signal, statistic=metric.statistic, value=metric.value)

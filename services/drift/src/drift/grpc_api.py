@@ -18,6 +18,8 @@ from drift.rendering import render
 from drift.report import Report
 from drift.reporter import Reporter
 from drift.signal_power import Planner
+from drift.tenancy import scope_of
+from servicekit import request_context
 from weir.drift.v1 import drift_pb2 as pb
 from weir.drift.v1 import drift_pb2_grpc
 
@@ -54,7 +56,7 @@ class DriftServicer(drift_pb2_grpc.DriftServiceServicer):
         self, request: pb.GetReportRequest, context: "ServicerContext[object, object]"
     ) -> pb.GetReportResponse:
         """Reports on a model version."""
-        report = await self._reporter.report(request.model, request.version, request.report_id)
+        report = await self._reported(request)
         return pb.GetReportResponse(report=from_report(report))
 
     async def RenderReport(
@@ -62,7 +64,7 @@ class DriftServicer(drift_pb2_grpc.DriftServiceServicer):
     ) -> pb.RenderReportResponse:
         """The same for people."""
         wanted = to_format(request.format)
-        report = await self._reporter.report(request.model, request.version, request.report_id)
+        report = await self._reported(request)
         rendered = await asyncio.to_thread(render, report, wanted)
         return pb.RenderReportResponse(rendered=from_rendered(rendered))
 
@@ -70,7 +72,9 @@ class DriftServicer(drift_pb2_grpc.DriftServiceServicer):
         self, request: pb.ListReportsRequest, context: "ServicerContext[object, object]"
     ) -> pb.ListReportsResponse:
         """The closed windows that are kept."""
-        about, summaries = await self._reporter.summaries(request.model, request.version)
+        about, summaries = await self._reporter.summaries(
+            request.model, request.version, _tenant(request.tenant)
+        )
         return pb.ListReportsResponse(
             model=about.model, model_version=about.version, reports=map(from_summary, summaries)
         )
@@ -103,10 +107,20 @@ class DriftServicer(drift_pb2_grpc.DriftServiceServicer):
             model=about.model, model_version=about.version, signals=map(from_power, planned)
         )
 
+    async def _reported(self, request: pb.GetReportRequest | pb.RenderReportRequest) -> Report:
+        return await self._reporter.report(
+            request.model, request.version, request.report_id, _tenant(request.tenant)
+        )
+
     async def _compared(self, request: pb.CompareRangesRequest) -> Report:
         return await self._comparer.compare(
             request.model,
             request.version,
             to_range(request.reference),
             to_range(request.window),
+            _tenant(request.tenant),
         )
+
+
+def _tenant(stated: str) -> str:
+    return scope_of(request_context.principal.get(), stated)

@@ -5,7 +5,7 @@ from typing import Any
 import structlog
 from redis.asyncio import Redis
 
-from drift.domain import ModelVersion
+from drift.domain import Population
 from drift.state_codec import StateUnreadable
 from drift.state_store import redis_errors_as_ours
 from drift.version_state import Window
@@ -20,13 +20,13 @@ class HistoryStore:
     def __init__(self, redis: Redis) -> None:
         self._redis = redis
 
-    async def summaries(self, version: ModelVersion) -> list[WindowSummary]:
+    async def summaries(self, of: Population) -> list[WindowSummary]:
         """Newest first.
 
         Raises:
             StateUnavailable: Redis is away or too slow.
         """
-        key = history_key(version)
+        key = history_key(of)
         with redis_errors_as_ours():
             fields: Any = await self._redis.hkeys(key)
             ids = sorted((f for f in fields if f.startswith(SUMMARY.encode())), reverse=True)
@@ -37,7 +37,7 @@ class HistoryStore:
             if content is not None
         ]
 
-    async def window(self, version: ModelVersion, window_id: str) -> Window | None:
+    async def window(self, of: Population, window_id: str) -> Window | None:
         """A kept window; None if it is not, or cannot be read.
 
         Raises:
@@ -46,7 +46,7 @@ class HistoryStore:
         if window_id.startswith(SUMMARY):
             return None
         with redis_errors_as_ours():
-            stored: Any = await self._redis.hget(history_key(version), window_id)
+            stored: Any = await self._redis.hget(history_key(of), window_id)
         if stored is None:
             return None
         try:
@@ -54,8 +54,8 @@ class HistoryStore:
         except StateUnreadable as error:
             _log.error(
                 "kept_window_unreadable",
-                model=version.model,
-                version=version.version,
+                model=of.about.model,
+                version=of.about.version,
                 window=window_id,
                 why=str(error),
             )

@@ -37,6 +37,7 @@ def html_report(report: Report) -> str:
         report=report,
         model=plain(report.about.model),
         version=plain(report.about.version),
+        tenant=plain(report.tenant),
         source=plain(report.reference_source),
         window_start=moment(report.window.first_predicted_at),
         window_end=moment(report.window.last_predicted_at),

@@ -2,7 +2,7 @@
 
 import base64
 import binascii
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import datetime
 from uuid import UUID
@@ -12,6 +12,7 @@ from drift.domain import (
     IncidentClosed,
     IncidentUnknown,
     ModelVersion,
+    Population,
     StateUnavailable,
     TimeInvalid,
 )
@@ -27,11 +28,16 @@ _LONGEST_WHO = 128
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """An incident with the model version that it is about, as it is at a time."""
+    """An incident with whose predictions it is about, as it is at a time."""
 
-    about: ModelVersion
+    of: Population
     incident: Incident
     state: IncidentState
+
+    @property
+    def about(self) -> ModelVersion:
+        """The model version."""
+        return self.of.about
 
 
 class IncidentDesk:
@@ -61,7 +67,7 @@ class IncidentDesk:
         limit = min(limit or 50, MOST_LISTED)
         found = [
             shown
-            for shown in self._shown(await self._store.incidents(), tenant)
+            for shown in self._shown(await self._books(tenant), tenant)
             if model in ("", shown.about.model)
             and state in (None, shown.state)
             and (before is None or shown.incident.id < before)
@@ -77,7 +83,7 @@ class IncidentDesk:
             IncidentUnknown: there is none, or it is another tenant's.
             StateUnavailable: the store is away.
         """
-        return self._find(await self._store.incidents(), tenant, identifier)
+        return self._find(await self._books(tenant), tenant, identifier)
 
     async def acknowledge(self, tenant: str, identifier: str, who: str) -> Shown:
         """Says that somebody looks after an incident; who was first stays.
@@ -141,7 +147,8 @@ class IncidentDesk:
         self, tenant: str, identifier: str, change: Callable[[Incident, datetime], Told | None]
     ) -> Shown:
         async with self._store.transaction() as transaction:
-            books = {v: await transaction.incidents(v) for v in await transaction.versions()}
+            visible = _visible(await transaction.versions(), tenant)
+            books = {of: await transaction.incidents(of) for of in visible}
             shown = self._find(books, tenant, identifier)
             if shown.incident.closed_at is not None:
                 raise IncidentClosed("The incident is closed.")
@@ -149,25 +156,34 @@ class IncidentDesk:
             told = change(shown.incident, now)
             if told is None:
                 return shown
-            book = books[shown.about].with_incident(told.incident)
+            book = books[shown.of].with_incident(told.incident)
             facts = [(self._stream, from_told(shown.about, told))]
-            await transaction.store_incidents(shown.about, book, facts)
-        return Shown(shown.about, told.incident, told.incident.state(now))
+            await transaction.store_incidents(shown.of, book, facts)
+        return Shown(shown.of, told.incident, told.incident.state(now))
 
-    def _find(self, books: dict[ModelVersion, IncidentBook], tenant: str, identifier: str) -> Shown:
+    async def _books(self, tenant: str) -> dict[Population, IncidentBook]:
+        return await self._store.incidents(_visible(await self._store.versions(), tenant))
+
+    def _find(self, books: dict[Population, IncidentBook], tenant: str, identifier: str) -> Shown:
         for shown in self._shown(books, tenant):
             if str(shown.incident.id) == identifier.lower():
                 return shown
         raise IncidentUnknown("There is no such incident.")
 
-    def _shown(self, books: dict[ModelVersion, IncidentBook], tenant: str) -> list[Shown]:
+    def _shown(self, books: dict[Population, IncidentBook], tenant: str) -> list[Shown]:
         now = self._clock()
         return [
-            Shown(about, incident, incident.state(now))
-            for about, book in books.items()
+            Shown(of, incident, incident.state(now))
+            for of, book in books.items()
             for incident in book.incidents
             if incident.tenant in ("", tenant)
         ]
+
+
+def _visible(versions: Iterable[ModelVersion], tenant: str) -> list[Population]:
+    """Whose incidents a tenant sees."""
+    tenants = ("", tenant) if tenant else ("",)
+    return [Population(about, each) for about in versions for each in tenants]
 
 
 def _encoded(identifier: UUID) -> str:

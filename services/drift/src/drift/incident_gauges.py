@@ -12,10 +12,11 @@ from drift.state_store import StateStore
 
 OPEN = Gauge(
     "weir_drift_incidents_open",
-    "Incidents that are not closed; silenced ones are left out until the silence ends.",
-    ["model", "model_version", "signal_group", "severity"],
+    "Incidents that are not closed, of all tenants together (scope all) or of a single one (scope "
+    "tenant); silenced ones are left out until the silence ends.",
+    ["model", "model_version", "signal_group", "severity", "scope"],
 )
-_Labels = tuple[str, str, str, str]
+_Labels = tuple[str, str, str, str, str]
 
 
 class IncidentGauges:
@@ -29,14 +30,20 @@ class IncidentGauges:
     async def observe(self) -> None:
         """Updates the gauge; it keeps its values while Redis is away."""
         try:
-            books = await self._store.incidents()
+            books = await self._store.incidents(await self._store.populations())
         except StateUnavailable:
             # The health check says so, once.
             return
         now = self._clock()
         counts: Counter[_Labels] = Counter(
-            (about.model, about.version, incident.group, incident.severity.value)
-            for about, book in books.items()
+            (
+                of.about.model,
+                of.about.version,
+                incident.group,
+                incident.severity.value,
+                "tenant" if incident.tenant else "all",
+            )
+            for of, book in books.items()
             for incident in book.opened()
             if incident.state(now) is not IncidentState.SILENCED
         )

@@ -35,7 +35,8 @@ def markdown_report(report: Report) -> str:
 
 def _about(report: Report) -> str:
     window, feedback = report.window, report.feedback
-    lines = [
+    lines = [f"- Predictions of: tenant {_words(report.tenant)} alone"] if report.tenant else []
+    lines += [
         f"- Window: {moment(window.first_predicted_at)} – {moment(window.last_predicted_at)}, "
         f"{count(window.rows)} predictions",
         f"- Compared with: {_words(report.reference_source)}, {count(report.reference_rows)} rows",

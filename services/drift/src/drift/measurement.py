@@ -11,7 +11,7 @@ import structlog
 
 from drift.comparison import compare
 from drift.decisions import Decisions, statistics
-from drift.domain import ModelVersion, ReferenceInvalid, ReferenceMissing
+from drift.domain import ModelVersion, Population, ReferenceInvalid, ReferenceMissing
 from drift.impact import estimate_impact
 from drift.incidents import JudgedWindow
 from drift.judging import judge
@@ -38,7 +38,7 @@ class Measurement:
 
     measurement_id: UUID
     measured_at: datetime
-    about: ModelVersion
+    of: Population
     window_start: datetime
     window_end: datetime
     rows: int
@@ -57,14 +57,14 @@ class Measured:
     judged: JudgedWindow
 
 
-def measurement_id(about: ModelVersion, predicted_at: datetime, last_entry: str) -> UUID:
+def measurement_id(of: Population, predicted_at: datetime, last_entry: str) -> UUID:
     """A UUIDv7 (RFC 9562) that is the same whenever the same window is closed again.
 
     Its time is that of the window's last prediction; where a new id has random bits it has those of
-    a hash of the model version and the stream entry that closed the window.
+    a hash of whose window it is and the stream entry that closed it.
     """
     milliseconds = (predicted_at - _EPOCH) // timedelta(milliseconds=1)
-    digest = hashlib.sha256(f"{about}\0{last_entry}".encode()).digest()
+    digest = hashlib.sha256(f"{of}\0{last_entry}".encode()).digest()
     random = int.from_bytes(digest[:10])
     bits = milliseconds << 80 | random
     bits = bits & ~(0xF << 76) | 0x7 << 76
@@ -95,8 +95,9 @@ class Measurer:
         except (ReferenceMissing, ReferenceInvalid):
             return None
 
-    def measure(self, about: ModelVersion, window: Window, last_entry: str) -> Measured | None:
+    def measure(self, of: Population, window: Window, last_entry: str) -> Measured | None:
         """What a full window shows; None, with a log event, if there is no reference."""
+        about = of.about
         span = window.span()
         if span.first_predicted_at is None or span.last_predicted_at is None:
             return None
@@ -112,9 +113,9 @@ class Measurer:
         found = [(signal.name, signal.statistics()) for signal in signals]
         found += [(verdict.signal.name, statistics(verdict)) for verdict in verdicts]
         measurement = Measurement(
-            measurement_id=measurement_id(about, span.last_predicted_at, last_entry),
+            measurement_id=measurement_id(of, span.last_predicted_at, last_entry),
             measured_at=self._clock(),
-            about=about,
+            of=of,
             window_start=span.first_predicted_at,
             window_end=span.last_predicted_at,
             rows=span.rows,

@@ -1,9 +1,18 @@
 """Which version of a model a question is about."""
 
-from drift.domain import ModelUnknown, ModelVersion, NameInvalid, ReferenceMissing, is_name
+from drift.domain import (
+    ModelUnknown,
+    ModelVersion,
+    NameInvalid,
+    Population,
+    ReferenceMissing,
+    TenantUnwatched,
+    is_name,
+)
 from drift.reference_repository import ReferenceRepository
 from drift.signals import SignalReference
 from drift.state_store import NEVER, StateStore, Versions, newest_first
+from drift.version_state import PopulationState
 from servicekit.errors import FieldViolation
 
 
@@ -39,6 +48,23 @@ class ModelVersions:
     async def watched(self, model: str) -> list[ModelVersion]:
         """The versions of a model that are kept, that which was predicted with last first."""
         return [each for each in newest_first(await self._store.versions()) if each.model == model]
+
+    async def state(self, of: Population) -> PopulationState:
+        """What is kept of a version, empty if nothing is, or of a tenant's part of it.
+
+        Raises:
+            TenantUnwatched: the tenant has no windows of its own.
+            StateUnavailable: the windows cannot be read now.
+        """
+        if not of.tenant:
+            return await self._store.load(of.about)
+        state = await self._store.load_tenant(of)
+        if state is None:
+            raise TenantUnwatched(
+                "The tenant has no windows of its own: it is not among the busiest, or makes "
+                "nearly all of the traffic."
+            )
+        return state
 
     def reference(self, about: ModelVersion) -> SignalReference:
         """Its reference.

@@ -12,26 +12,25 @@ of others came between them.
 import asyncio
 from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass, field
 from datetime import datetime
 
 import prometheus_client
 import structlog
-from google.protobuf.message import Message
 
-from drift.break_incidents import on_break, with_calm
+from drift.batch_changes import Batch
+from drift.break_incidents import on_break
 from drift.break_watch import FEEDBACK_ERROR, BreakWatch
-from drift.domain import FeedbackFacts, ModelVersion, PredictionFacts
-from drift.event_converters import from_measurement, to_feedback, to_prediction
+from drift.domain import FeedbackFacts, ModelVersion, Population, PredictionFacts
+from drift.event_converters import to_feedback, to_prediction
 from drift.fact_batches import Facts, FactT, appended_at, by_version, read_facts
-from drift.incident_events import from_told
-from drift.incidents import Told, close_all, observe
+from drift.incidents import close_all
 from drift.leases import Lease
-from drift.measurement import Measured, Measurement, Measurer, measurement_id
+from drift.measurement import Measurer
 from drift.signals import CONFIDENCE
-from drift.state_store import NEVER, StateStore, Versions, newest_first
-from drift.version_state import VersionState, Window, WindowSize
-from drift.window_history import KeptWindow, kept_window
+from drift.state_store import NEVER, StateStore, newest_first
+from drift.tenant_windows import TenantWindows
+from drift.version_state import VersionState, WindowSize
+from drift.window_closing import WindowCloser
 from servicekit.event_stream import Event, entry_order
 from servicekit.identifiers import new_id
 
@@ -57,6 +56,12 @@ WINDOWS = prometheus_client.Counter(
     "reference or not enough data.",
     ["model", "model_version", "outcome"],
 )
+TENANT_WINDOWS = prometheus_client.Counter(
+    "weir_drift_tenant_windows_total",
+    "Windows of single tenants that were filled, by outcome; windows of all tenants have their "
+    "predictions, too.",
+    ["model", "model_version", "outcome"],
+)
 
 REPEATED = prometheus_client.Counter(
     "weir_drift_events_repeated_total", "Predictions that had been appended before.", ["stream"]
@@ -67,18 +72,6 @@ class EarlierEntriesHeld(Exception):
     """A replica holds earlier entries of the stream; the next try gets them, too."""
 
 
-@dataclass(slots=True)
-class _Batch:
-    versions: Versions
-    states: dict[ModelVersion, VersionState] = field(default_factory=dict)
-    outcomes: Counter[tuple[ModelVersion, str]] = field(default_factory=Counter)
-    """Of the windows that were filled."""
-    repeated: int = 0
-    kept: dict[ModelVersion, list[KeptWindow]] = field(default_factory=dict)
-    told: list[tuple[str, Message]] = field(default_factory=list)
-    """What is told to the world, each with its stream."""
-
-
 class Monitor:
     """Handles batches of the prediction streams and of the feedback stream.
 
@@ -87,6 +80,8 @@ class Monitor:
         window_size: of a window that begins now.
         kept_versions: model versions of which state is kept.
         kept_windows: closed windows of each that are kept.
+        tenants: of each that have windows of their own at most; 0 for none.
+        kept_tenant_windows: closed windows of each tenant that are kept.
     """
 
     def __init__(
@@ -101,16 +96,26 @@ class Monitor:
         kept_versions: int,
         clock: Callable[[], datetime],
         kept_windows: int = 24,
+        tenants: int = 0,
+        kept_tenant_windows: int = 6,
     ) -> None:
         self._store = store
         self._measurer = measurer
         self._breaks = breaks
-        self._measurements_stream = measurements_stream
-        self._incidents_stream = incidents_stream
         self._window_size = window_size
         self._kept_versions = kept_versions
-        self._kept_windows = kept_windows
         self._clock = clock
+        self._closer = WindowCloser(
+            measurer,
+            measurements_stream=measurements_stream,
+            incidents_stream=incidents_stream,
+            kept_windows=kept_windows,
+            kept_tenant_windows=kept_tenant_windows,
+            clock=clock,
+        )
+        self._tenants = TenantWindows(
+            self._closer, most=tenants, window_size=window_size, clock=clock
+        )
         self._one_at_a_time = asyncio.Lock()
 
     async def take_predictions(
@@ -139,7 +144,7 @@ class Monitor:
         events: Sequence[Event],
         lease: Lease | None,
         convert: Callable[[Event], FactT | None],
-        fold: Callable[[_Batch, VersionState, Facts[FactT]], Awaitable[None]],
+        fold: Callable[[Batch, VersionState, Facts[FactT]], Awaitable[None]],
     ) -> None:
         async with self._one_at_a_time, self._store.transaction(lease) as transaction:
             position = await transaction.position(stream)
@@ -149,24 +154,27 @@ class Monitor:
             if await transaction.is_held(stream, GROUP, position, fresh[0].entry_id):
                 raise EarlierEntriesHeld("another replica holds earlier entries")
             facts, skipped = read_facts(fresh, convert)
-            batch = _Batch(await transaction.versions())
+            batch = Batch(transaction, await transaction.versions())
             for about, of_version in by_version(facts).items():
                 batch.states[about] = await transaction.load(about)
                 await fold(batch, batch.states[about], of_version)
-            forgotten = self._forget_oldest(batch)
-            for about, closed in batch.kept.items():
-                if about in batch.states:
-                    await transaction.keep(about, closed, self._kept_windows)
-            for version in forgotten:
-                book = await transaction.incidents(version)
-                self._tell_incidents(batch, version, close_all(book, self._clock()))
+            forgotten = await self._forget_oldest(batch)
+            for of, closed in batch.kept.items():
+                await transaction.keep(of, closed, self._closer.most_kept(of))
             await transaction.store(
-                stream, fresh[-1].entry_id, batch.versions, batch.states, forgotten, batch.told
+                stream,
+                fresh[-1].entry_id,
+                batch.versions,
+                batch.states,
+                forgotten,
+                batch.told,
+                batch.tenants,
+                batch.dropped,
             )
         _account(stream, len(facts), skipped, batch)
 
     async def _fold_predictions(
-        self, batch: _Batch, state: VersionState, facts: Facts[PredictionFacts]
+        self, batch: Batch, state: VersionState, facts: Facts[PredictionFacts]
     ) -> None:
         about = facts[0][1].about
         batch.versions[about] = facts[-1][0]
@@ -182,51 +190,16 @@ class Monitor:
             [fact.predicted_at for fact in labelled],
         )
         while fresh:
-            taken = state.take([fact for _, fact in fresh], self._window_size)
-            entry_id = fresh[taken - 1][0]
-            fresh = fresh[taken:]
-            if state.open is not None or state.closed is None:
-                continue
-            # A version's first verdict takes half a second; calls must not wait for it.
-            measured = await asyncio.to_thread(
-                self._measurer.measure, about, state.closed, entry_id
-            )
-            batch.outcomes[about, _outcome(measured)] += 1
-            told = measured.measurement if measured else None
-            self._keep(batch, about, state.closed, entry_id, told)
-            if measured is None:
-                continue
-            fact = from_measurement(measured.measurement)
-            batch.told.append((self._measurements_stream, fact))
-            window = with_calm(state.incidents, measured.judged)
-            state.incidents, changes = observe(
-                state.incidents, window, tenant="", now=self._clock(), make_id=new_id
-            )
-            self._tell_incidents(batch, about, changes)
-
-    def _keep(
-        self,
-        batch: _Batch,
-        about: ModelVersion,
-        window: Window,
-        entry_id: str,
-        measurement: Measurement | None,
-    ) -> None:
-        if window.last_predicted_at is None:
-            return
-        window_id = str(measurement_id(about, window.last_predicted_at, entry_id))
-        kept = kept_window(window, window_id, measurement.drifted() if measurement else None)
-        if kept is not None:
-            # Those beyond the limit would be written to be taken away.
-            of_version = [*batch.kept.get(about, ()), kept]
-            batch.kept[about] = of_version[-self._kept_windows :] if self._kept_windows else []
-
-    def _tell_incidents(self, batch: _Batch, about: ModelVersion, changes: Sequence[Told]) -> None:
-        batch.told += [(self._incidents_stream, from_told(about, told)) for told in changes]
+            count = state.take([fact for _, fact in fresh], self._window_size)
+            taken, fresh = fresh[:count], fresh[count:]
+            await self._tenants.take(batch, about, state.tenants, taken)
+            if state.open is None:
+                await self._closer.close(batch, Population(about), state, taken[-1][0])
+                await self._tenants.choose(batch, about, state.tenants)
 
     async def _look_for_breaks(
         self,
-        batch: _Batch,
+        batch: Batch,
         about: ModelVersion,
         state: VersionState,
         signal: str,
@@ -243,14 +216,15 @@ class Monitor:
             state.incidents, changes = on_break(
                 state.incidents, each, tenant="", now=self._clock(), make_id=new_id
             )
-            self._tell_incidents(batch, about, changes)
+            self._closer.tell(batch, about, changes)
 
     async def _fold_feedback(
-        self, batch: _Batch, state: VersionState, facts: Facts[FeedbackFacts]
+        self, batch: Batch, state: VersionState, facts: Facts[FeedbackFacts]
     ) -> None:
         feedback = [fact for _, fact in facts]
         batch.versions.setdefault(feedback[0].about, NEVER)
         state.take_feedback(feedback, self._window_size)
+        await self._tenants.take_feedback(batch, feedback[0].about, state.tenants, facts)
         await self._look_for_breaks(
             batch,
             feedback[0].about,
@@ -260,27 +234,26 @@ class Monitor:
             [appended_at(entry) for entry, _ in facts],
         )
 
-    def _forget_oldest(self, batch: _Batch) -> Sequence[ModelVersion]:
+    async def _forget_oldest(self, batch: Batch) -> Sequence[ModelVersion]:
         forgotten = newest_first(batch.versions)[self._kept_versions :]
         for version in forgotten:
             del batch.versions[version]
             batch.states.pop(version, None)
+            batch.kept.pop(Population(version), None)
+            book = await batch.transaction.incidents(Population(version))
+            self._closer.tell(batch, version, close_all(book, self._clock()))
+            await self._tenants.forget(batch, version)
             _log.warning("version_forgotten", model=version.model, version=version.version)
         return forgotten
 
 
-def _outcome(measured: Measured | None) -> str:
-    if measured is None or not measured.judged.groups:
-        return "not_judged"
-    return "drift" if any(group.drifted for group in measured.judged.groups) else "no_drift"
-
-
-def _account(stream: str, read: int, skipped: Counter[str], batch: _Batch) -> None:
+def _account(stream: str, read: int, skipped: Counter[str], batch: Batch) -> None:
     APPLIED.labels(stream).inc(read - batch.repeated)
     REPEATED.labels(stream).inc(batch.repeated)
     CLOSED.inc(batch.outcomes.total())
-    for (about, outcome), count in batch.outcomes.items():
-        WINDOWS.labels(about.model, about.version, outcome).inc(count)
+    for (of, outcome), count in batch.outcomes.items():
+        windows = TENANT_WINDOWS if of.tenant else WINDOWS
+        windows.labels(of.about.model, of.about.version, outcome).inc(count)
     for reason, count in skipped.items():
         SKIPPED.labels(stream, reason).inc(count)
     if skipped:

@@ -24,6 +24,11 @@ REFERENCE_USABLE = Gauge(
     "1 if the version has a reference that can be read, else 0.",
     ["model", "model_version"],
 )
+TENANTS = Gauge(
+    "weir_drift_tenants_watched",
+    "Tenants that have windows of their own.",
+    ["model", "model_version"],
+)
 LAG = Gauge(
     "weir_drift_lag_seconds", "Age of the oldest event that was not applied yet.", ["stream"]
 )
@@ -62,13 +67,14 @@ class Observer:
             for stream in self._streams:
                 LAG.labels(stream).set(await self._lag(stream))
             values: dict[Gauge, dict[_Labels, float]] = {
-                gauge: {} for gauge in (ROWS, DIFFERENCE, REFERENCE_USABLE)
+                gauge: {} for gauge in (ROWS, DIFFERENCE, REFERENCE_USABLE, TENANTS)
             }
             for version in await self._store.versions():
                 state = await self._store.load(version)
                 window = state.reported(self._minimum_rows, self._window_size)
                 labels = (version.model, version.version)
                 values[ROWS][labels] = window.rows
+                values[TENANTS][labels] = len(state.tenants.watched)
                 differences = self._differences(version, window)
                 values[REFERENCE_USABLE][labels] = differences is not None
                 values[DIFFERENCE].update(differences or {})

@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from drift.domain import Estimate, FeedbackSummary, ModelVersion, ReferenceInvalid, ReferenceMissing
+from drift.domain import Estimate, FeedbackSummary, Population, ReferenceInvalid, ReferenceMissing
 from drift.history_store import HistoryStore
 from drift.impact import Impact, estimate_impact
 from drift.intervals import wilson
@@ -14,7 +14,6 @@ from drift.model_versions import ModelVersions
 from drift.report import Report
 from drift.report_document import ReportComposer
 from drift.signals import ACCURACY, SignalReference, SignalWindow
-from drift.state_store import StateStore
 from drift.version_state import Window, WindowSize
 from servicekit.errors import FieldViolation, InvalidInput
 
@@ -52,7 +51,6 @@ class RangeComparer:
 
     def __init__(
         self,
-        store: StateStore,
         history: HistoryStore,
         versions: ModelVersions,
         composer: ReportComposer,
@@ -60,7 +58,6 @@ class RangeComparer:
         minimum_rows: int,
         clock: Callable[[], datetime],
     ) -> None:
-        self._store = store
         self._history = history
         self._versions = versions
         self._composer = composer
@@ -68,42 +65,49 @@ class RangeComparer:
         self._clock = clock
 
     async def compare(
-        self, model: str, version: str, reference: TimeRange, window: TimeRange
+        self,
+        model: str,
+        version: str,
+        reference: TimeRange,
+        window: TimeRange,
+        tenant: str = "",
     ) -> Report:
         """The report on one range with the other as its reference.
 
+        Args:
+            tenant: whose own windows are meant; empty for those of all tenants together.
+
         Raises:
+            TenantUnwatched: the tenant has no windows of its own.
             NameInvalid: the request names no model.
             ModelUnknown: there are neither predictions nor a reference.
             RangeInvalid: a range cannot be used; says which and why.
             StateUnavailable: the windows cannot be read now.
         """
         _check(reference, window)
-        about = await self._versions.find(model, version)
-        windows = await self._windows(about, (reference, window))
+        of = Population(await self._versions.find(model, version), tenant)
+        windows = await self._windows(of, (reference, window))
         before, now = (
-            [each for each in windows if each.first_predicted_at in of]
-            for of in (reference, window)
+            [each for each in windows if each.first_predicted_at in times]
+            for times in (reference, window)
         )
         kept = _kept(windows)
         self._check_rows("reference", reference, before, kept)
         self._check_rows("window", window, now, kept)
-        return await asyncio.to_thread(self._compared, about, reference, before, now)
+        return await asyncio.to_thread(self._compared, of, reference, before, now)
 
-    async def _windows(
-        self, about: ModelVersion, ranges: Sequence[TimeRange]
-    ) -> list["_KeptWindow"]:
+    async def _windows(self, of: Population, ranges: Sequence[TimeRange]) -> list["_KeptWindow"]:
         """Those that began in one of the ranges, and the spans of all others."""
         found = []
-        for summary in await self._history.summaries(about):
+        open_window = (await self._versions.state(of)).open
+        for summary in await self._history.summaries(of):
             observed = None
             if any(summary.first_predicted_at in each for each in ranges):
-                window = await self._history.window(about, summary.window_id)
+                window = await self._history.window(of, summary.window_id)
                 observed = window.observed if window else None
             found.append(
                 _KeptWindow(summary.first_predicted_at, summary.last_predicted_at, observed)
             )
-        open_window = (await self._store.load(about)).open
         if open_window and open_window.first_predicted_at and open_window.last_predicted_at:
             found.append(
                 _KeptWindow(
@@ -130,13 +134,13 @@ class RangeComparer:
 
     def _compared(
         self,
-        about: ModelVersion,
+        of: Population,
         reference: TimeRange,
         before: Sequence["_KeptWindow"],
         now: Sequence["_KeptWindow"],
     ) -> Report:
         try:
-            package = self._versions.reference(about)
+            package = self._versions.reference(of.about)
         except (ReferenceMissing, ReferenceInvalid):
             package = None
         theirs, ours = _merged(before), _merged(now)
@@ -144,7 +148,7 @@ class RangeComparer:
         blocks = tuple(each.observed for each in before if each.observed)
         return self._composer.compose(
             SignalReference(
-                about,
+                of.about,
                 f"{len(before)} windows of {reference}",
                 theirs,
                 None,
@@ -158,6 +162,7 @@ class RangeComparer:
             ),
             generated_at=self._clock(),
             feedback=_feedback(ours),
+            tenant=of.tenant,
             impact=_impact(package, theirs, ours) if package else None,
         )
 

@@ -43,3 +43,5 @@ class Report:
     slices: Sequence[Slice] = ()
     shapes: Mapping[str, Shape] = field(default_factory=dict)
     """By name of their signals; vectors have none."""
+    tenant: str = ""
+    """Whose predictions the window holds alone; empty for those of all tenants."""

@@ -34,6 +34,7 @@ class ReportComposer:
         generated_at: datetime,
         feedback: FeedbackSummary,
         report_id: str = "",
+        tenant: str = "",
         earlier: Mapping[str, Onset] | None = None,
         impact: Impact | None = None,
     ) -> Report:
@@ -41,6 +42,7 @@ class ReportComposer:
 
         Args:
             report_id: of a closed window.
+            tenant: that all of its predictions are of.
             earlier: the windows in a row up to the one before in which signals drifted, by name.
             impact: where something else than the reference knows it.
         """
@@ -71,6 +73,7 @@ class ReportComposer:
                 verdicts, impact, {name: onset.windows for name, onset in onsets.items()}
             ),
             report_id=report_id,
+            tenant=tenant,
             onsets=onsets,
             slices=slices_of(verdicts, reference.window, observed),
             shapes=shapes_of(reference.window, observed),

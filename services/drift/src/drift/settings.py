@@ -106,6 +106,21 @@ class Settings(GrpcServerSettings, TokenSettings, EventSettings, TelemetrySettin
         description="Closed windows of each model version that are kept for reports on them and "
         "for comparisons of times; some 250 KB each for a text model.",
     )
+    drift_tenants: int = Field(
+        default=8,
+        ge=0,
+        le=64,
+        description="The busiest tenants of each model version that have windows, verdicts and "
+        "incidents of their own beside those of all tenants, at most; 0 for none. A tenant that "
+        "makes less than 2 % of the predictions, or more than 95 %, has none. Each costs some "
+        "2 MB of the events Redis, and as much at each store as the windows of all tenants.",
+    )
+    drift_tenant_kept_windows: int = Field(
+        default=6,
+        ge=0,
+        le=1000,
+        description="Closed windows of each such tenant that are kept for reports and comparisons.",
+    )
     drift_store_interval: float = Field(
         default=2.0,
         ge=0,

@@ -5,6 +5,7 @@ from typing import Annotated, Final, Literal, TypeVar
 
 from pydantic import AwareDatetime, Field, ValidationError
 
+from drift.busy_tenants import BusyTenants
 from drift.signal_records import Count, Record, Signals, records_of, window_of
 from drift.version_state import FeedbackCount, RecentPredictions, Window, WindowSize
 
@@ -32,6 +33,13 @@ class _FeedbackRecord(Record):
     format: Literal[2] = FORMAT
     labelled: Count
     agreed: Count
+
+
+class _TenantsRecord(Record):
+    format: Literal[2] = FORMAT
+    counts: dict[str, Count]
+    total: Count
+    watched: list[str]
 
 
 _RecordT = TypeVar("_RecordT", bound=Record)
@@ -81,6 +89,24 @@ def decode_feedback(data: bytes) -> FeedbackCount:
     """
     record = _read(data, _FeedbackRecord)
     return FeedbackCount(record.labelled, record.agreed)
+
+
+def encode_tenants(tenants: BusyTenants) -> bytes:
+    """Who is counted and who was chosen: some 40 KB at most."""
+    record = _TenantsRecord(
+        counts=tenants.counts, total=tenants.total, watched=list(tenants.watched)
+    )
+    return record.model_dump_json().encode()
+
+
+def decode_tenants(data: bytes) -> BusyTenants:
+    """Gives it back.
+
+    Raises:
+        StateUnreadable: it cannot be.
+    """
+    record = _read(data, _TenantsRecord)
+    return BusyTenants(record.counts, record.total, tuple(record.watched))
 
 
 def encode_recent(recent: RecentPredictions) -> bytes:

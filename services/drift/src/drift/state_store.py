@@ -1,10 +1,9 @@
 """The state in the events Redis: one hash, so that one transaction stores all of it or nothing.
 
 Fields: `position:<stream>` the last applied entry, `versions` which model versions are kept and the
-entry that each was predicted with last, and per version `open:`, `closed:`, `feedback:`, `recent:`,
-`incidents:` and `standings:`. Closed windows that are kept have hashes of their own
-(`window_history`), which the same transaction writes: a window is there exactly when it was
-counted.
+entry that each was predicted with last, and the states of versions and of their tenants
+(`state_fields`). Closed windows that are kept have hashes of their own (`window_history`), which
+the same transaction writes: a window is there exactly when it was counted.
 
 What is told to the world is appended to its streams by the same transaction: each fact once.
 """
@@ -14,42 +13,36 @@ from collections.abc import AsyncIterator, Callable, Collection, Iterator, Mappi
 from contextlib import asynccontextmanager, contextmanager
 from typing import Any, TypeVar
 
-import structlog
 from google.protobuf.message import Message
 from redis.asyncio import Redis
 from redis.exceptions import RedisError, WatchError
 
-from drift.domain import ModelVersion, StateUnavailable
-from drift.incident_codec import (
-    decode_book,
-    decode_standings,
-    encode_book,
-    encode_standings,
-)
+from drift.busy_tenants import BusyTenants
+from drift.domain import ModelVersion, Population, StateUnavailable
+from drift.incident_codec import encode_book
 from drift.incidents import IncidentBook
 from drift.leases import Lease
-from drift.state_codec import (
-    StateUnreadable,
-    decode_feedback,
-    decode_recent,
-    decode_window,
-    encode_feedback,
-    encode_recent,
-    encode_window,
+from drift.state_fields import (
+    decode_busy,
+    decode_incidents,
+    decode_tenant,
+    decode_version,
+    encode_state,
+    incidents_field,
+    tenant_fields,
+    tenants_field,
+    version_fields,
 )
-from drift.version_state import VersionState
+from drift.version_state import PopulationState, VersionState
 from drift.window_history import HistoryChange, KeptWindow, history_key
 from servicekit.event_stream import entry_fields, entry_order
-
-_log = structlog.get_logger(__name__)
 
 STATE_KEY = "weir:drift:state"
 NEVER = "0-0"
 """Before every entry of a stream."""
 _VERSIONS = "versions"
-_PARTS = ("open", "closed", "feedback", "recent", "incidents", "standings")
 
-PartT = TypeVar("PartT")
+NamedT = TypeVar("NamedT", ModelVersion, Population)
 Facts = Sequence[tuple[str, Message]]
 """Messages, each with the stream that it goes to."""
 Versions = dict[ModelVersion, str]
@@ -92,15 +85,24 @@ class StateTransaction:
 
         Nothing is done to that one any more, so it is neither read nor written again.
         """
-        open_, *others = await self._pipeline.hmget(
-            STATE_KEY, [_field(part, version) for part in _PARTS if part != "closed"]
-        )
-        return _decode(version, [open_, None, *others])
+        open_, _, *others = version_fields(version)
+        stored = await self._pipeline.hmget(STATE_KEY, [open_, *others])
+        return decode_version(version, [stored[0], None, *stored[1:]])
 
-    async def keep(self, version: ModelVersion, closed: Sequence[KeptWindow], at_most: int) -> None:
+    async def load_tenant(self, of: Population) -> PopulationState:
+        """A tenant's own state, as `load` gives a version's."""
+        open_, _, *others = tenant_fields(of)
+        stored = await self._pipeline.hmget(STATE_KEY, [open_, *others])
+        return decode_tenant(of, [stored[0], None, *stored[1:]])
+
+    async def tenants(self, version: ModelVersion) -> BusyTenants:
+        """Which tenants of a version have windows of their own."""
+        return decode_busy(version, await self._pipeline.hget(STATE_KEY, tenants_field(version)))
+
+    async def keep(self, of: Population, closed: Sequence[KeptWindow], at_most: int) -> None:
         """Lets `store` write windows that closed, and take away the oldest beyond a number."""
-        known = await self._pipeline.hkeys(history_key(version))
-        self._histories.append(HistoryChange.keeping(version, known, closed, at_most))
+        known = await self._pipeline.hkeys(history_key(of))
+        self._histories.append(HistoryChange.keeping(of, known, closed, at_most))
 
     async def store(
         self,
@@ -110,8 +112,14 @@ class StateTransaction:
         changed: Mapping[ModelVersion, VersionState],
         forgotten: Collection[ModelVersion],
         facts: Facts = (),
+        tenants: Mapping[Population, PopulationState] | None = None,
+        dropped: Collection[Population] = (),
     ) -> None:
         """Stores the changed states with the position, forgets others and tells facts; or nothing.
+
+        Args:
+            tenants: changed states of tenants.
+            dropped: tenants that lose theirs; one that is changed, too, begins anew.
 
         Raises:
             StateConflict: another replica stored since the transaction began.
@@ -120,31 +128,23 @@ class StateTransaction:
             _position(stream): position,
             _VERSIONS: json.dumps({str(version): at for version, at in versions.items()}),
         }
-        absent = [_field(part, version) for part in _PARTS for version in forgotten]
-        for version, state in changed.items():
-            if state.open is None:
-                absent.append(_field("open", version))
-            else:
-                values[_field("open", version)] = encode_window(state.open)
-            if state.closed is not None:
-                values[_field("closed", version)] = encode_window(state.closed)
-            values[_field("feedback", version)] = encode_feedback(state.feedback)
-            values[_field("recent", version)] = encode_recent(state.recent)
-            values[_field("incidents", version)] = encode_book(state.incidents)
-            values[_field("standings", version)] = encode_standings(state.standings)
-        gone = [history_key(version) for version in forgotten]
+        absent = [field for version in forgotten for field in version_fields(version)]
+        absent += [field for of in dropped for field in tenant_fields(of)]
+        states = {Population(version): state for version, state in changed.items()}
+        for of, state in [*states.items(), *(tenants or {}).items()]:
+            present, without = encode_state(of, state)
+            values |= present
+            absent += without
+        gone = [*map(history_key, map(Population, forgotten)), *map(history_key, dropped)]
         await self._write(values, absent, facts, gone)
 
-    async def incidents(self, version: ModelVersion) -> IncidentBook:
-        """The incidents of a version."""
-        stored = await self._pipeline.hget(STATE_KEY, _field("incidents", version))
-        return _part("incidents", version, stored, decode_book, IncidentBook())
+    async def incidents(self, of: Population) -> IncidentBook:
+        """The incidents of a version, or of a tenant's part of it."""
+        return decode_incidents(of, await self._pipeline.hget(STATE_KEY, incidents_field(of)))
 
-    async def store_incidents(
-        self, version: ModelVersion, book: IncidentBook, facts: Facts
-    ) -> None:
-        """Stores the incidents of a version alone and tells facts; raises as `store` does."""
-        await self._write({_field("incidents", version): encode_book(book)}, [], facts)
+    async def store_incidents(self, of: Population, book: IncidentBook, facts: Facts) -> None:
+        """Stores such incidents alone and tells facts; raises as `store` does."""
+        await self._write({incidents_field(of): encode_book(book)}, [], facts)
 
     async def _write(
         self,
@@ -154,16 +154,17 @@ class StateTransaction:
         gone: Sequence[str] = (),
     ) -> None:
         self._pipeline.multi()
+        # First: who lost a state may have got another one.
+        if gone:
+            self._pipeline.delete(*gone)
+        if absent:
+            self._pipeline.hdel(STATE_KEY, *absent)
         self._pipeline.hset(STATE_KEY, mapping=values)
         for change in self._histories:
             if change.written:
                 self._pipeline.hset(change.key, mapping=dict(change.written))
             if change.dropped:
                 self._pipeline.hdel(change.key, *change.dropped)
-        if gone:
-            self._pipeline.delete(*gone)
-        if absent:
-            self._pipeline.hdel(STATE_KEY, *absent)
         for stream, message in facts:
             self._pipeline.xadd(stream, entry_fields(message))
         await self._pipeline.execute()
@@ -215,25 +216,56 @@ class StateStore:
             StateUnavailable: Redis is away or too slow.
         """
         with redis_errors_as_ours():
-            stored: Any = await self._redis.hmget(STATE_KEY, [_field(p, version) for p in _PARTS])
-        return _decode(version, stored)
+            stored: Any = await self._redis.hmget(STATE_KEY, version_fields(version))
+        return decode_version(version, stored)
 
-    async def incidents(self) -> dict[ModelVersion, IncidentBook]:
-        """The incidents of all versions that are kept.
+    async def load_tenant(self, of: Population) -> PopulationState | None:
+        """A tenant's own state; None if it has no windows of its own.
+
+        Raises:
+            StateUnavailable: Redis is away or too slow.
+        """
+        with redis_errors_as_ours():
+            stored: Any = await self._redis.hmget(
+                STATE_KEY, [tenants_field(of.about), *tenant_fields(of)]
+            )
+        if of.tenant not in decode_busy(of.about, stored[0]).watched:
+            return None
+        return decode_tenant(of, stored[1:])
+
+    async def populations(self) -> list[Population]:
+        """All that is watched apart: the versions that are kept, and tenants of theirs.
 
         Raises:
             StateUnavailable: Redis is away or too slow.
         """
         versions = list(await self.versions())
-        if not versions:
-            return {}
-        fields = [_field("incidents", version) for version in versions]
-        with redis_errors_as_ours():
-            stored: Any = await self._redis.hmget(STATE_KEY, fields)
+        found = list(map(Population, versions))
+        for version, stored in zip(
+            versions, await self._fields(tenants_field, versions), strict=True
+        ):
+            found += [Population(version, t) for t in decode_busy(version, stored).watched]
+        return found
+
+    async def incidents(self, of: Sequence[Population]) -> dict[Population, IncidentBook]:
+        """Their incidents.
+
+        Raises:
+            StateUnavailable: Redis is away or too slow.
+        """
         return {
-            version: _part("incidents", version, data, decode_book, IncidentBook())
-            for version, data in zip(versions, stored, strict=True)
+            each: decode_incidents(each, stored)
+            for each, stored in zip(of, await self._fields(incidents_field, of), strict=True)
         }
+
+    async def _fields(
+        self, name: Callable[[NamedT], str], of: Sequence[NamedT]
+    ) -> Sequence[bytes | None]:
+        if not of:
+            return []
+        with redis_errors_as_ours():
+            stored: Any = await self._redis.hmget(STATE_KEY, [name(each) for each in of])
+        return list(stored)
 
     async def oldest_unapplied(self, stream: str) -> str | None:
         """The first entry of a stream after the last that was applied, None if there is none.
@@ -275,42 +307,6 @@ def redis_errors_as_ours() -> Iterator[None]:
         ) from error
 
 
-def _decode(version: ModelVersion, stored: Sequence[bytes | None]) -> VersionState:
-    open_, closed, feedback, recent, incidents, standings = stored
-    fresh = VersionState()
-    return VersionState(
-        _part("open", version, open_, decode_window, fresh.open),
-        _part("closed", version, closed, decode_window, fresh.closed),
-        _part("feedback", version, feedback, decode_feedback, fresh.feedback),
-        _part("recent", version, recent, decode_recent, fresh.recent),
-        _part("incidents", version, incidents, decode_book, fresh.incidents),
-        _part("standings", version, standings, decode_standings, fresh.standings),
-    )
-
-
-def _part(
-    part: str,
-    version: ModelVersion,
-    stored: bytes | None,
-    decode: Callable[[bytes], PartT],
-    otherwise: PartT,
-) -> PartT:
-    """What cannot be read is begun anew: a window less, but the stream goes on."""
-    if stored is None:
-        return otherwise
-    try:
-        return decode(stored)
-    except StateUnreadable as error:
-        _log.error(
-            "state_unreadable",
-            part=part,
-            model=version.model,
-            version=version.version,
-            why=str(error),
-        )
-        return otherwise
-
-
 def _decode_versions(stored: bytes | None) -> Versions:
     return {
         ModelVersion(*name.split("/", 1)): entry_id
@@ -325,10 +321,6 @@ def newest_first(versions: Versions) -> list[ModelVersion]:
 
 def _position(stream: str) -> str:
     return f"position:{stream}"
-
-
-def _field(part: str, version: ModelVersion) -> str:
-    return f"{part}:{version}"
 
 
 def _text(value: bytes | None) -> str:

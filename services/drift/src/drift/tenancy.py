@@ -1,5 +1,6 @@
 """On whose behalf a call is made."""
 
+from drift.domain import TenantUnwatched
 from servicekit.delegates import DELEGATE_SCOPE
 from servicekit.errors import PermissionDenied
 from servicekit.request_context import Principal
@@ -18,6 +19,17 @@ def tenant_of(caller: Principal, stated: str) -> str:
         DelegationDenied: it states another than its own and may not.
     """
     return _own_or_stated(caller, caller.tenant, stated, "tenant")
+
+
+def scope_of(caller: Principal, stated: str) -> str:
+    """The tenant whose own windows are meant; empty for those of all tenants, which anybody sees.
+
+    Raises:
+        TenantUnwatched: it is another's. Nobody learns in that way who is watched.
+    """
+    if stated in ("", caller.tenant) or DELEGATE_SCOPE in caller.scopes:
+        return stated
+    raise TenantUnwatched("The tenant has no windows of its own that the caller may see.")
 
 
 def client_of(caller: Principal, stated: str) -> str:

@@ -1,10 +1,14 @@
-"""What is kept of one model version: its open window, the last closed one, and feedback."""
+"""What is kept of one model version: its open window, the last closed one, and feedback.
+
+Less of it is kept of each tenant that has windows of its own.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from drift.break_watch import Standings
+from drift.busy_tenants import BusyTenants
 from drift.columns import feedback_columns, key_of, prediction_columns
 from drift.domain import FeedbackFacts, FeedbackSummary, PredictionFacts, WindowSpan
 from drift.incidents import IncidentBook
@@ -113,16 +117,13 @@ class RecentPredictions:
 
 
 @dataclass(slots=True)
-class VersionState:
-    """Of one model version; nothing has happened by default."""
+class PopulationState:
+    """Of a tenant's part of a model version, or of all of it; nothing has happened by default."""
 
     open: Window | None = None
     closed: Window | None = None
     feedback: FeedbackCount = field(default_factory=FeedbackCount)
-    recent: RecentPredictions = field(default_factory=RecentPredictions)
     incidents: IncidentBook = field(default_factory=IncidentBook)
-    standings: Standings = field(default_factory=dict)
-    """Of the detectors of sudden breaks."""
 
     def take(self, predictions: Sequence[PredictionFacts], size: WindowSize) -> int:
         """Takes predictions up to the one that closes a window, which then is `closed`."""
@@ -150,3 +151,13 @@ class VersionState:
         if self.closed is not None and current.rows < minimum_rows:
             return self.closed
         return current
+
+
+@dataclass(slots=True)
+class VersionState(PopulationState):
+    """Of one model version, all tenants together."""
+
+    recent: RecentPredictions = field(default_factory=RecentPredictions)
+    standings: Standings = field(default_factory=dict)
+    """Of the detectors of sudden breaks."""
+    tenants: BusyTenants = field(default_factory=BusyTenants)

@@ -1,7 +1,8 @@
 """The closed windows of each model version that are kept, and how they are written.
 
-One hash per version: `<id>` is a compressed window, `summary:<id>` a few facts about it. Ids are
-UUIDv7, so that their order is that of the windows' last predictions.
+One hash per version, and one per tenant that has windows of its own: `<id>` is a compressed window,
+`summary:<id>` a few facts about it. Ids are UUIDv7, so that their order is that of the windows'
+last predictions.
 """
 
 import json
@@ -10,7 +11,7 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
-from drift.domain import ModelVersion
+from drift.domain import Population
 from drift.report import Onset
 from drift.state_codec import StateUnreadable, decode_window, encode_window
 from drift.version_state import Window
@@ -43,9 +44,9 @@ class KeptWindow:
     window: Window
 
 
-def history_key(version: ModelVersion) -> str:
-    """The hash of a version."""
-    return f"weir:drift:windows:{version}"
+def history_key(of: Population) -> str:
+    """The hash of a version, or of a tenant's part of it."""
+    return f"weir:drift:windows:{of}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,7 +59,7 @@ class HistoryChange:
 
     @classmethod
     def keeping(
-        cls, version: ModelVersion, known: Sequence[bytes], closed: Sequence[KeptWindow], most: int
+        cls, of: Population, known: Sequence[bytes], closed: Sequence[KeptWindow], most: int
     ) -> "HistoryChange":
         """Of windows that closed now, beside the fields that are there; the oldest leave."""
         fields = {field.decode() for field in known}
@@ -71,7 +72,7 @@ class HistoryChange:
             written[window_id] = zlib.compress(encode_window(each.window), _LEVEL)
             written[SUMMARY + window_id] = _encode(each.summary)
         dropped = [f for f in sorted(fields) if f.removeprefix(SUMMARY) not in kept]
-        return cls(history_key(version), written, dropped)
+        return cls(history_key(of), written, dropped)
 
 
 def read_window(stored: bytes) -> Window:

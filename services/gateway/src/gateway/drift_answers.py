@@ -191,6 +191,9 @@ class DriftReport(BaseModel):
     impact: Impact | None = Field(
         description="Null where the reference does not know how often the model was right."
     )
+    tenant: str | None = Field(
+        description="Whose predictions the window holds alone; null for those of all tenants."
+    )
     report_id: str | None = Field(description="Of a closed window; null for one that is open.")
     recommendation: Recommendation
     slices: list[Slice] = Field(

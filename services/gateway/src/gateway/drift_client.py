@@ -19,8 +19,9 @@ Moments = tuple[datetime, datetime]
 class DriftClient:
     """Calls drift over a channel that carries the gateway's token.
 
-    An empty version is the one that was predicted with last. Every call raises:
-        NotFound: drift watches no such model or version, or keeps no such window.
+    An empty version is the one that was predicted with last; an empty tenant means the windows of
+    all tenants together, another its own. Every call raises:
+        NotFound: drift watches no such model, version or tenant, or keeps no such window.
         InvalidInput: drift says which argument cannot be.
         ServiceError: drift is away, late or broken.
     """
@@ -28,41 +29,56 @@ class DriftClient:
     def __init__(self, channel: grpc.aio.Channel) -> None:
         self._stub: drift_pb2_grpc.DriftServiceAsyncStub = drift_pb2_grpc.DriftServiceStub(channel)
 
-    async def report(self, model: str, version: str, report_id: str = "") -> DriftReport:
+    async def report(
+        self, model: str, version: str, tenant: str, report_id: str = ""
+    ) -> DriftReport:
         """A window against the reference: the newest without an id."""
-        request = pb.GetReportRequest(model=model, version=version, report_id=report_id)
+        request = pb.GetReportRequest(
+            model=model, version=version, tenant=tenant, report_id=report_id
+        )
         answer = await answer_of(SERVICE, self._stub.GetReport(request))
         return to_report(answer.report)
 
     async def rendered_report(
-        self, model: str, version: str, extension: Extension, report_id: str = ""
+        self, model: str, version: str, tenant: str, extension: Extension, report_id: str = ""
     ) -> ReportPage:
         """The same for people."""
         request = pb.RenderReportRequest(
-            model=model, version=version, report_id=report_id, format=FORMATS[extension]
+            model=model,
+            version=version,
+            tenant=tenant,
+            report_id=report_id,
+            format=FORMATS[extension],
         )
         answer = await answer_of(SERVICE, self._stub.RenderReport(request))
         return ReportPage.of(answer.rendered)
 
-    async def reports(self, model: str, version: str) -> KeptReports:
+    async def reports(self, model: str, version: str, tenant: str) -> KeptReports:
         """The closed windows that are kept."""
-        request = pb.ListReportsRequest(model=model, version=version)
+        request = pb.ListReportsRequest(model=model, version=version, tenant=tenant)
         return to_reports(await answer_of(SERVICE, self._stub.ListReports(request)))
 
     async def comparison(
-        self, model: str, version: str, reference: Moments, window: Moments
+        self, model: str, version: str, tenant: str, reference: Moments, window: Moments
     ) -> DriftReport:
         """One range of time against another."""
-        request = _comparison(model, version, reference, window)
+        request = _comparison(model, version, tenant, reference, window)
         answer = await answer_of(SERVICE, self._stub.CompareRanges(request))
         return to_report(answer.report)
 
     async def rendered_comparison(
-        self, model: str, version: str, reference: Moments, window: Moments, extension: Extension
+        self,
+        model: str,
+        version: str,
+        tenant: str,
+        reference: Moments,
+        window: Moments,
+        extension: Extension,
     ) -> ReportPage:
         """The same for people."""
         request = pb.RenderComparisonRequest(
-            comparison=_comparison(model, version, reference, window), format=FORMATS[extension]
+            comparison=_comparison(model, version, tenant, reference, window),
+            format=FORMATS[extension],
         )
         answer = await answer_of(SERVICE, self._stub.RenderComparison(request))
         return ReportPage.of(answer.rendered)
@@ -74,9 +90,9 @@ class DriftClient:
 
 
 def _comparison(
-    model: str, version: str, reference: Moments, window: Moments
+    model: str, version: str, tenant: str, reference: Moments, window: Moments
 ) -> pb.CompareRangesRequest:
-    request = pb.CompareRangesRequest(model=model, version=version)
+    request = pb.CompareRangesRequest(model=model, version=version, tenant=tenant)
     for message, moments in ((request.reference, reference), (request.window, window)):
         getattr(message, "from").FromDatetime(moments[0])
         message.to.FromDatetime(moments[1])

@@ -80,6 +80,7 @@ def to_report(message: pb.Report) -> DriftReport:
         ),
         verdicts=[_verdict(verdict) for verdict in message.verdicts],
         impact=_impact(message.impact) if message.HasField("impact") else None,
+        tenant=message.tenant or None,
         report_id=message.report_id or None,
         recommendation=Recommendation(
             action=_ACTIONS.get(message.recommendation.action, "investigate"),

@@ -1,11 +1,11 @@
 """/v1/drift/models/…."""
 
-from typing import Annotated
+from typing import Annotated, Literal
 
 from fastapi import APIRouter, Query, Request, Security
 from starlette.responses import HTMLResponse, PlainTextResponse, Response
 
-from gateway.access import BearerAccess
+from gateway.access import BearerAccess, Caller
 from gateway.api_description import body_of, reading, writing
 from gateway.api_shapes import PlainText
 from gateway.drift_answers import DriftReport, KeptReports, PowerPlan
@@ -23,6 +23,13 @@ Version = Annotated[
     PlainText | None,
     Query(max_length=128, description="The one predicted with last, when absent."),
 ]
+Scope = Annotated[
+    Literal["all", "tenant"],
+    Query(
+        description="Windows of all tenants together, or those of the caller's tenant alone: the "
+        "busiest tenants have some, 404 TENANT_NOT_WATCHED tells the others."
+    ),
+]
 _COMPARISON = """\
 The windows that began in one range are judged with those of the other as their reference: \
 verdicts and report are the same as ever. The window that is still open counts, too. Closed ones \
@@ -37,24 +44,32 @@ and reference are told apart. For example `?n=1000&effect=0.2`."""
 
 
 def drift_routes(access: BearerAccess, drift: DriftClient, *, max_body_bytes: int) -> APIRouter:
-    """The routes on what changed since training; reports hold no tenant's data alone."""
+    """The routes on what changed since training.
+
+    Everybody who may read sees windows of all tenants together, and a tenant its own.
+    """
     router = APIRouter(tags=["drift"], dependencies=[Security(access, scopes=["drift:read"])])
+    may_read: Caller = Security(access, scopes=["drift:read"])
 
     @router.get(
         f"{_MODEL}/reports",
         responses=reading(404),
         summary="The closed windows whose reports are kept, newest first",
     )
-    async def list_reports(model: str, version: Version = None) -> KeptReports:
-        return await drift.reports(_known(model), version or "")
+    async def list_reports(
+        model: str, version: Version = None, scope: Scope = "all", caller: Caller = may_read
+    ) -> KeptReports:
+        return await drift.reports(_known(model), version or "", _tenant(scope, caller))
 
     @router.get(
         f"{_MODEL}/reports/latest",
         responses=reading(404),
         summary="What the model sees and says now, against its reference",
     )
-    async def latest_report(model: str, version: Version = None) -> DriftReport:
-        return await drift.report(_known(model), version or "")
+    async def latest_report(
+        model: str, version: Version = None, scope: Scope = "all", caller: Caller = may_read
+    ) -> DriftReport:
+        return await drift.report(_known(model), version or "", _tenant(scope, caller))
 
     def add_pages(extension: Extension, response: type[Response], what: str) -> None:
         @router.get(
@@ -64,8 +79,16 @@ def drift_routes(access: BearerAccess, drift: DriftClient, *, max_body_bytes: in
             responses={**page(extension), **reading(404)},
             summary=f"The newest report as {what}",
         )
-        async def latest(request: Request, model: str, version: Version = None) -> Response:
-            rendered = await drift.rendered_report(_known(model), version or "", extension)
+        async def latest(
+            request: Request,
+            model: str,
+            version: Version = None,
+            scope: Scope = "all",
+            caller: Caller = may_read,
+        ) -> Response:
+            rendered = await drift.rendered_report(
+                _known(model), version or "", _tenant(scope, caller), extension
+            )
             return rendered.answer(extension, request)
 
         @router.get(
@@ -76,10 +99,19 @@ def drift_routes(access: BearerAccess, drift: DriftClient, *, max_body_bytes: in
             summary=f"The report on a closed window as {what}",
         )
         async def kept(
-            request: Request, model: str, report_id: str, version: Version = None
+            request: Request,
+            model: str,
+            report_id: str,
+            version: Version = None,
+            scope: Scope = "all",
+            caller: Caller = may_read,
         ) -> Response:
             rendered = await drift.rendered_report(
-                _known(model), version or "", extension, _clean(report_id)
+                _known(model),
+                version or "",
+                _tenant(scope, caller),
+                extension,
+                _clean(report_id),
             )
             return rendered.answer(extension, request)
 
@@ -91,8 +123,16 @@ def drift_routes(access: BearerAccess, drift: DriftClient, *, max_body_bytes: in
         responses=reading(404),
         summary="The report on a closed window",
     )
-    async def kept_report(model: str, report_id: str, version: Version = None) -> DriftReport:
-        return await drift.report(_known(model), version or "", _clean(report_id))
+    async def kept_report(
+        model: str,
+        report_id: str,
+        version: Version = None,
+        scope: Scope = "all",
+        caller: Caller = may_read,
+    ) -> DriftReport:
+        return await drift.report(
+            _known(model), version or "", _tenant(scope, caller), _clean(report_id)
+        )
 
     @router.post(
         f"{_MODEL}/comparisons",
@@ -108,9 +148,17 @@ def drift_routes(access: BearerAccess, drift: DriftClient, *, max_body_bytes: in
         extension: Annotated[
             Extension | None, Query(alias="format", description="Without it, JSON.")
         ] = None,
+        scope: Scope = "all",
+        caller: Caller = may_read,
     ) -> DriftReport | Response:
         body = await read_json(request, ComparisonBody, max_body_bytes)
-        asked = (_known(model), body.version or "", body.reference.moments(), body.window.moments())
+        asked = (
+            _known(model),
+            body.version or "",
+            _tenant(scope, caller),
+            body.reference.moments(),
+            body.window.moments(),
+        )
         if extension is None:
             return await drift.comparison(*asked)
         return (await drift.rendered_comparison(*asked, extension)).answer(extension, request)
@@ -134,6 +182,11 @@ def drift_routes(access: BearerAccess, drift: DriftClient, *, max_body_bytes: in
         return await drift.power(_known(model), version or "", n, effect)
 
     return router
+
+
+def _tenant(scope: Literal["all", "tenant"], caller: Caller) -> str:
+    """Whose own windows are meant; empty for those of all tenants."""
+    return caller.tenant if scope == "tenant" else ""
 
 
 def _known(model: str) -> str:

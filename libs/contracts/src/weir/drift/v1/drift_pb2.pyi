@@ -59,14 +59,16 @@ SIGNAL_STATUS_MEASURED: SignalStatus
 SIGNAL_STATUS_NOT_ENOUGH_DATA: SignalStatus
 
 class GetReportRequest(_message.Message):
-    __slots__ = ("model", "version", "report_id")
+    __slots__ = ("model", "version", "report_id", "tenant")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     REPORT_ID_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: str
     report_id: str
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., report_id: _Optional[str] = ...) -> None: ...
+    tenant: str
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., report_id: _Optional[str] = ..., tenant: _Optional[str] = ...) -> None: ...
 
 class GetReportResponse(_message.Message):
     __slots__ = ("report",)
@@ -85,16 +87,18 @@ class RenderedReport(_message.Message):
     def __init__(self, content: _Optional[bytes] = ..., style_sha256: _Optional[str] = ..., digest: _Optional[str] = ...) -> None: ...
 
 class RenderReportRequest(_message.Message):
-    __slots__ = ("model", "version", "report_id", "format")
+    __slots__ = ("model", "version", "report_id", "format", "tenant")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     REPORT_ID_FIELD_NUMBER: _ClassVar[int]
     FORMAT_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: str
     report_id: str
     format: ReportFormat
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., report_id: _Optional[str] = ..., format: _Optional[_Union[ReportFormat, str]] = ...) -> None: ...
+    tenant: str
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., report_id: _Optional[str] = ..., format: _Optional[_Union[ReportFormat, str]] = ..., tenant: _Optional[str] = ...) -> None: ...
 
 class RenderReportResponse(_message.Message):
     __slots__ = ("rendered",)
@@ -103,12 +107,14 @@ class RenderReportResponse(_message.Message):
     def __init__(self, rendered: _Optional[_Union[RenderedReport, _Mapping]] = ...) -> None: ...
 
 class ListReportsRequest(_message.Message):
-    __slots__ = ("model", "version")
+    __slots__ = ("model", "version", "tenant")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: str
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ...) -> None: ...
+    tenant: str
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., tenant: _Optional[str] = ...) -> None: ...
 
 class ListReportsResponse(_message.Message):
     __slots__ = ("model", "model_version", "reports")
@@ -144,16 +150,18 @@ class TimeRange(_message.Message):
     def __init__(self, to: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., **kwargs) -> None: ...
 
 class CompareRangesRequest(_message.Message):
-    __slots__ = ("model", "version", "reference", "window")
+    __slots__ = ("model", "version", "reference", "window", "tenant")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     VERSION_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_FIELD_NUMBER: _ClassVar[int]
     WINDOW_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
     model: str
     version: str
     reference: TimeRange
     window: TimeRange
-    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., reference: _Optional[_Union[TimeRange, _Mapping]] = ..., window: _Optional[_Union[TimeRange, _Mapping]] = ...) -> None: ...
+    tenant: str
+    def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., reference: _Optional[_Union[TimeRange, _Mapping]] = ..., window: _Optional[_Union[TimeRange, _Mapping]] = ..., tenant: _Optional[str] = ...) -> None: ...
 
 class CompareRangesResponse(_message.Message):
     __slots__ = ("report",)
@@ -216,7 +224,7 @@ class SignalPower(_message.Message):
     def __init__(self, signal: _Optional[str] = ..., group: _Optional[str] = ..., kind: _Optional[str] = ..., power: _Optional[float] = ..., minimum_detectable_effect: _Optional[float] = ..., rows_for_80: _Optional[int] = ..., rows_for_95: _Optional[int] = ...) -> None: ...
 
 class Report(_message.Message):
-    __slots__ = ("model", "model_version", "generated_at", "reference", "window", "signals", "feedback", "verdicts", "impact", "report_id", "recommendation", "slices", "shapes")
+    __slots__ = ("model", "model_version", "generated_at", "reference", "window", "signals", "feedback", "verdicts", "impact", "report_id", "recommendation", "slices", "shapes", "tenant")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     GENERATED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -230,6 +238,7 @@ class Report(_message.Message):
     RECOMMENDATION_FIELD_NUMBER: _ClassVar[int]
     SLICES_FIELD_NUMBER: _ClassVar[int]
     SHAPES_FIELD_NUMBER: _ClassVar[int]
+    TENANT_FIELD_NUMBER: _ClassVar[int]
     model: str
     model_version: str
     generated_at: _timestamp_pb2.Timestamp
@@ -243,7 +252,8 @@ class Report(_message.Message):
     recommendation: Recommendation
     slices: _containers.RepeatedCompositeFieldContainer[Slice]
     shapes: _containers.RepeatedCompositeFieldContainer[Shape]
-    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., generated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reference: _Optional[_Union[Reference, _Mapping]] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., signals: _Optional[_Iterable[_Union[Signal, _Mapping]]] = ..., feedback: _Optional[_Union[FeedbackSummary, _Mapping]] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., impact: _Optional[_Union[Impact, _Mapping]] = ..., report_id: _Optional[str] = ..., recommendation: _Optional[_Union[Recommendation, _Mapping]] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., shapes: _Optional[_Iterable[_Union[Shape, _Mapping]]] = ...) -> None: ...
+    tenant: str
+    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., generated_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., reference: _Optional[_Union[Reference, _Mapping]] = ..., window: _Optional[_Union[Window, _Mapping]] = ..., signals: _Optional[_Iterable[_Union[Signal, _Mapping]]] = ..., feedback: _Optional[_Union[FeedbackSummary, _Mapping]] = ..., verdicts: _Optional[_Iterable[_Union[Verdict, _Mapping]]] = ..., impact: _Optional[_Union[Impact, _Mapping]] = ..., report_id: _Optional[str] = ..., recommendation: _Optional[_Union[Recommendation, _Mapping]] = ..., slices: _Optional[_Iterable[_Union[Slice, _Mapping]]] = ..., shapes: _Optional[_Iterable[_Union[Shape, _Mapping]]] = ..., tenant: _Optional[str] = ...) -> None: ...
 
 class Recommendation(_message.Message):
     __slots__ = ("action", "reasons")
