@@ -31,18 +31,18 @@ class _Stage:
     """What is answered to somebody goes before what is not."""
 
     def __init__(self) -> None:
-        self._foreground = WaitingQueue(_LONGEST_WAIT)
-        self._background = WaitingQueue(_LONGEST_WAIT)
+        self.foreground = WaitingQueue(_LONGEST_WAIT)
+        self.background = WaitingQueue(_LONGEST_WAIT)
 
     def __len__(self) -> int:
-        return len(self._foreground) + len(self._background)
+        return len(self.foreground) + len(self.background)
 
     def of(self, job: Job) -> WaitingQueue:
-        return self._background if job.background else self._foreground
+        return self.background if job.background else self.foreground
 
     @property
     def first(self) -> WaitingQueue:
-        return self._foreground if len(self._foreground) else self._background
+        return self.foreground if len(self.foreground) else self.background
 
 
 class Schedule:
@@ -150,13 +150,13 @@ class Schedule:
             idle: other threads that are free as well, and would take a part of what waits.
         """
         late: list[Job] = []
-        queue = self._ready.first
+        queue = self._most_urgent()
         while (lead := queue.lead(now)) is not None:
             if not _is_late(lead, now):
                 break
             late.append(lead)
             self._drop(lead)
-            queue = self._ready.first
+            queue = self._most_urgent()
         if lead is None:
             return None, late
         latency = self._profile(lead.model).latency
@@ -183,6 +183,10 @@ class Schedule:
         self._running.discard(batch)
         if seconds is not None:
             self._profile(batch.model).latency.observe(len(batch.jobs), batch.size, seconds)
+
+    def _most_urgent(self) -> WaitingQueue:
+        # What somebody waits for may be on its way here: nothing else begins before it is.
+        return self._ready.foreground if self._backlog.jobs else self._ready.background
 
     def _forecast(self, job: Job, now: float, waits: dict[tuple[str, str], float]) -> Forecast:
         backlog, tenant = self._backlog, job.tenant

@@ -113,6 +113,7 @@ class Scheduler:
         except asyncio.CancelledError:
             with self._lock:
                 dropped = self._schedule.withdraw(call.jobs)
+                self._work.notify()  # what nobody waits for may have waited for them
             metrics.DROPPED.labels("caller_gone").inc(dropped)
             raise
 
@@ -166,8 +167,8 @@ class Scheduler:
                     self._schedule.drop(job)
                 else:
                     self._schedule.put_ready(job, prepared)
-                    if for_others:
-                        self._work.notify()
+                if for_others:
+                    self._work.notify()
             if isinstance(prepared, Rejection):
                 self._tell([(job, prepared)])
 
