@@ -9,12 +9,19 @@ from google.protobuf.message_factory import GetMessageClass
 from google.protobuf.timestamp_pb2 import Timestamp
 from security.world import EVERYTHING, MINE, THEIRS, World
 
-from weir.drift.v1 import drift_pb2, incidents_pb2
+from weir.drift.v1 import drift_pb2, incidents_pb2, references_pb2
 from weir.predictions.v1 import audit_pb2, predictions_pb2, privacy_pb2
 
 SERVICES = [
     service
-    for file in (predictions_pb2, privacy_pb2, audit_pb2, drift_pb2, incidents_pb2)
+    for file in (
+        predictions_pb2,
+        privacy_pb2,
+        audit_pb2,
+        drift_pb2,
+        incidents_pb2,
+        references_pb2,
+    )
     for service in file.DESCRIPTOR.services_by_name.values()
 ]
 METHODS = [(service, method) for service in SERVICES for method in service.methods]
@@ -36,6 +43,19 @@ HARMLESS: dict[str, dict[str, Any]] = {
     },
     "RenderComparison": {"comparison": _LONG_AGO, "format": drift_pb2.REPORT_FORMAT_MARKDOWN},
     "GetPower": {"model": "sentiment", "rows": 1000, "effect": 0.2},
+    "ListReferences": {"model": "sentiment"},
+    "PromoteReference": {
+        "model": "sentiment",
+        "version": "1",
+        "range": _LONG_AGO.window,
+        "reason": "none",
+    },
+    "ActivateReference": {
+        "model": "sentiment",
+        "version": "1",
+        "reference_id": "package",
+        "reason": "none",
+    },
     "SilenceIncident": {"until": Timestamp(seconds=2_000_000_000)},
     # Its own part of the trail repeats the ids that it asked for.
     "ListAuditRecords": {"filter": audit_pb2.AuditFilter(tenant=THEIRS)},
@@ -90,6 +110,8 @@ def test_nothing_of_another_tenant_is_found(world: World, service: Any, method: 
     )
     if names_something:
         assert status is grpc.StatusCode.NOT_FOUND, told
+    elif method.name == "PromoteReference":
+        assert (status, "closed window" in told) == (grpc.StatusCode.INVALID_ARGUMENT, True), told
     elif method.name in COMPARISONS:
         # No window has closed here that could be compared.
         assert (status, "compared" in told) == (grpc.StatusCode.INVALID_ARGUMENT, True), told

@@ -18,8 +18,9 @@ from gateway.roles import ROLES
 # Hundreds of requests, also where the machine is busy.
 pytestmark = pytest.mark.timeout(600)
 
-SHARED = {"model", "version", "report_id"}
-"""Parameters that name what all tenants share: reports are on all predictions of a model."""
+SHARED = {"model", "version", "report_id", "reference_id"}
+"""Parameters that name what all tenants share: reports are on all predictions of a model, and
+references are made of them."""
 UNKNOWN = {"prediction_id", "erasure_id", "incident_id"}
 """Ids that are UUIDs; an unknown one is one, too."""
 NUMBERS = {"number": "1"}

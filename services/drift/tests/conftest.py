@@ -19,6 +19,7 @@ from drift.domain import ModelVersion, PredictionFacts
 from drift.measurement import Measurer
 from drift.monitor import CONSUMER, GROUP, Monitor
 from drift.reference_repository import ReferenceRepository
+from drift.references_in_force import ReferencesInForce
 from drift.signal_records import SIGNALS, records_of
 from drift.signals import SignalWindow
 from drift.state_store import StateStore
@@ -152,7 +153,7 @@ class Service:
         self.redis = redis
         self.repository = repository
         self.store = StateStore(redis)
-        self.references = ReferenceRepository(repository)
+        self.references = ReferencesInForce(self.store, ReferenceRepository(repository))
         self.decisions = Decisions(minimum_rows=30, q=0.05, smallest=SmallestEffects())
         self.publisher = EventPublisher(redis)
         self.breaks = BreakWatch(0)

@@ -119,6 +119,6 @@ async def test_empty_window_has_not_enough_data(
     service: Any, write_reference: WriteReference
 ) -> None:
     write_reference()
-    decider = Decider(service.references.find(REVIEWS))
+    decider = Decider(await service.references.find(REVIEWS))
     states = {verdict.state for verdict in decider.decide(REVIEWS, SignalWindow())}
     assert states == {State.NOT_ENOUGH_DATA}

@@ -21,7 +21,14 @@ from servicekit.errors import NotFound
 from servicekit.grpc_server import GrpcServer
 from servicekit.settings import GrpcServerSettings
 from testkit.issuer import AUDIENCE, ISSUER, FakeIssuer
-from weir.drift.v1 import drift_pb2, drift_pb2_grpc, incidents_pb2, incidents_pb2_grpc
+from weir.drift.v1 import (
+    drift_pb2,
+    drift_pb2_grpc,
+    incidents_pb2,
+    incidents_pb2_grpc,
+    references_pb2,
+    references_pb2_grpc,
+)
 from weir.inference.v1 import inference_pb2 as inference
 from weir.inference.v1 import inference_pb2_grpc
 from weir.predictions.v1 import audit_pb2 as audit
@@ -34,6 +41,7 @@ from .oip_backend import OIP_SCOPES, FakeOip, register_oip
 PREDICTION_ID = "0199f3c2-6f0a-7c1e-9d55-2b8f4c6e0a11"
 ERASURE_ID = "0199f3c2-6f0a-7c1e-9d55-2b8f4c6e0a22"
 INCIDENT_ID = "0199f3c2-6f0a-7c1e-9d55-2b8f4c6e0a33"
+REFERENCE_ID = "0199f3c2-6f0a-7c1e-9d55-2b8f4c6e0a44"
 PREDICTED_AT = Timestamp(seconds=1_790_000_000)
 
 
@@ -244,7 +252,9 @@ class FakeDrift(drift_pb2_grpc.DriftServiceServicer):
             digest="0011223344556677",
         )
         self.reports = drift_pb2.ListReportsResponse(model="sentiment", model_version="1")
-        self.plan = drift_pb2.GetPowerResponse(model="sentiment", model_version="1")
+        self.plan = drift_pb2.GetPowerResponse(
+            model="sentiment", model_version="1", reference_id="package"
+        )
 
     async def GetReport(self, request: Any, context: Any) -> Any:
         await self.calls.note(request)
@@ -308,6 +318,34 @@ class FakeIncidents(incidents_pb2_grpc.IncidentServiceServicer):
         return incidents_pb2.SilenceIncidentResponse(incident=self.incident)
 
 
+class FakeReferences(references_pb2_grpc.ReferenceServiceServicer):
+    def __init__(self) -> None:
+        self.calls = Recorder()
+        self.reference = references_pb2.KeptReference(
+            reference_id=REFERENCE_ID,
+            model="sentiment",
+            model_version="2",
+            source="3 windows",
+            rows=3000,
+            windows=3,
+            in_force=True,
+        )
+
+    async def ListReferences(self, request: Any, context: Any) -> Any:
+        await self.calls.note(request)
+        return references_pb2.ListReferencesResponse(
+            model="sentiment", model_version="2", references=[self.reference]
+        )
+
+    async def PromoteReference(self, request: Any, context: Any) -> Any:
+        await self.calls.note(request)
+        return references_pb2.PromoteReferenceResponse(reference=self.reference)
+
+    async def ActivateReference(self, request: Any, context: Any) -> Any:
+        await self.calls.note(request)
+        return references_pb2.ActivateReferenceResponse(reference=self.reference)
+
+
 @dataclass
 class Backends:
     """The three services, and the servers that a test may stop."""
@@ -318,6 +356,7 @@ class Backends:
     audit: FakeAudit
     drift: FakeDrift
     incidents: FakeIncidents
+    references: FakeReferences
     oip: FakeOip
     servers: dict[str, GrpcServer]
 
@@ -335,6 +374,7 @@ async def running_backends(directory: Path, issuer: FakeIssuer) -> AsyncIterator
         FakeAudit(),
         FakeDrift(),
         FakeIncidents(),
+        FakeReferences(),
         FakeOip(),
         {},
     )
@@ -351,8 +391,10 @@ async def running_backends(directory: Path, issuer: FakeIssuer) -> AsyncIterator
     def register_drift(servicer: Any, server: Any) -> None:
         drift_pb2_grpc.add_DriftServiceServicer_to_server(servicer, server)
         incidents_pb2_grpc.add_IncidentServiceServicer_to_server(backends.incidents, server)
+        references_pb2_grpc.add_ReferenceServiceServicer_to_server(backends.references, server)
 
     incidents = "weir.drift.v1.IncidentService"
+    references = "weir.drift.v1.ReferenceService"
     erasing = "weir.predictions.v1.PrivacyService"
     plan: list[tuple[str, str, dict[str, str], Callable[[Any, Any], None], Any]] = [
         (
@@ -399,11 +441,14 @@ async def running_backends(directory: Path, issuer: FakeIssuer) -> AsyncIterator
                         "GetPower",
                         f"../{incidents}/ListIncidents",
                         f"../{incidents}/GetIncident",
+                        f"../{references}/ListReferences",
                     ),
                     "drift:read",
                 ),
                 f"../{incidents}/AcknowledgeIncident": "drift:manage",
                 f"../{incidents}/SilenceIncident": "drift:manage",
+                f"../{references}/PromoteReference": "drift:manage",
+                f"../{references}/ActivateReference": "drift:manage",
             },
             register_drift,
             backends.drift,

@@ -12,7 +12,7 @@ from gateway.audit_trail import AuditTrail
 from gateway.audited_routes import act_of
 from testkit.issuer import FakeIssuer
 
-from .backends import INCIDENT_ID, PREDICTION_ID
+from .backends import INCIDENT_ID, PREDICTION_ID, REFERENCE_ID
 from .conftest import Call
 
 ORDINARY = {"models:predict", "models:read", "predictions:read", "feedback:write", "drift:read"}
@@ -22,6 +22,16 @@ NEEDING_SOMEBODY = ("/v1/clients", "/v1/keys")
 BODIES = {
     "/v1/erasures": {"subject": "alice"},
     "/v1/drift/incidents/{incident_id}/silence": {"until": "2026-12-01T06:00:00Z"},
+    "/v1/drift/models/{model}/references": {
+        "version": "2",
+        "from": "2026-11-01T00:00:00Z",
+        "until": "2026-11-08T00:00:00Z",
+        "reason": "the app",
+    },
+    "/v1/drift/models/{model}/references/{reference_id}/activate": {
+        "version": "2",
+        "reason": "rolled back",
+    },
 }
 
 Told = list[tuple[str, dict[str, Any]]]
@@ -67,6 +77,7 @@ async def send(
         key_id="k",
         number=1,
         incident_id=INCIDENT_ID,
+        reference_id=REFERENCE_ID,
     )
     (method,) = route.methods
     headers = {} if token is None else {"authorization": f"Bearer {token}"}

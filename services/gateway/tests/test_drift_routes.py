@@ -38,6 +38,7 @@ async def test_kept_reports_are_listed(get: Call, backends: Backends) -> None:
         rows=500,
         drifted=["label"],
         judged=True,
+        reference_id="package",
     )
     assert (await get(f"{MODEL}/reports", version="1")).json() == {
         "model": "sentiment",
@@ -50,6 +51,7 @@ async def test_kept_reports_are_listed(get: Call, backends: Backends) -> None:
                 "rows": 500,
                 "drifted": ["label"],
                 "judged": True,
+                "reference_id": "package",
             }
         ],
     }
@@ -214,6 +216,7 @@ async def test_power_is_told_by_signal(get: Call, backends: Backends) -> None:
     assert (await get(f"{MODEL}/power", n="1000", effect="0.2")).json() == {
         "model": "sentiment",
         "model_version": "1",
+        "reference_id": "package",
         "signals": [
             {
                 "signal": "label",

@@ -14,7 +14,7 @@ from opentelemetry.trace import Tracer
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from drift import incident_grpc_api, webhook
+from drift import incident_grpc_api, reference_grpc_api, webhook
 from drift.availability import Availability
 from drift.break_watch import BreakWatch
 from drift.decisions import Decisions
@@ -28,7 +28,9 @@ from drift.model_versions import ModelVersions
 from drift.monitor import BATCH_SIZE, CONSUMER, GROUP, Monitor
 from drift.observer import Observer
 from drift.range_comparison import RangeComparer
+from drift.reference_desk import ReferenceDesk
 from drift.reference_repository import ReferenceRepository
+from drift.references_in_force import ReferencesInForce
 from drift.report_document import ReportComposer
 from drift.reporter import Reporter
 from drift.settings import Settings
@@ -49,7 +51,7 @@ from servicekit.revocations import RevocationList
 from servicekit.span_names import OBSERVE_EVENT
 from servicekit.startup import describe_settings, run_service
 from servicekit.telemetry import configure_tracing, serve_metrics
-from weir.drift.v1 import drift_pb2_grpc, incidents_pb2_grpc
+from weir.drift.v1 import drift_pb2_grpc, incidents_pb2_grpc, references_pb2_grpc
 from weir.events.v1.events_pb2 import TokensRevoked
 
 _BLOCK = 1.0
@@ -85,7 +87,7 @@ async def serve(settings: Settings) -> None:
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=2.0))
 
         store = StateStore(redis)
-        references = ReferenceRepository(settings.model_repository)
+        references = ReferencesInForce(store, ReferenceRepository(settings.model_repository))
         minimum_rows = settings.drift_minimum_rows
         history = HistoryStore(redis)
         versions = ModelVersions(store, references)
@@ -157,7 +159,7 @@ async def serve(settings: Settings) -> None:
                 further_audiences=settings.further_audiences.split(","),
                 revocations=revocations,
             ),
-            scopes=SCOPES | incident_grpc_api.SCOPES,
+            scopes=SCOPES | incident_grpc_api.SCOPES | reference_grpc_api.SCOPES,
             tracer_provider=tracer_provider,
             held=True,
         )
@@ -168,6 +170,20 @@ async def serve(settings: Settings) -> None:
             incident_grpc_api.IncidentServicer(desk), server.grpc
         )
         server.expose(incident_grpc_api.SERVICE)
+        reference_desk = ReferenceDesk(
+            store,
+            history,
+            versions,
+            references,
+            minimum_rows=minimum_rows,
+            incidents_stream=settings.incidents_stream,
+            clock=_now,
+            make_id=new_id,
+        )
+        references_pb2_grpc.add_ReferenceServiceServicer_to_server(
+            reference_grpc_api.ReferenceServicer(reference_desk), server.grpc
+        )
+        server.expose(reference_grpc_api.SERVICE)
         follower = RevocationFollower(
             reading_redis,
             revocations,

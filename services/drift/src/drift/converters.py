@@ -50,7 +50,11 @@ def from_report(report: Report) -> pb.Report:
     answer = pb.Report(
         model=report.about.model,
         model_version=report.about.version,
-        reference=pb.Reference(source=report.reference_source, rows=report.reference_rows),
+        reference=pb.Reference(
+            source=report.reference_source,
+            rows=report.reference_rows,
+            reference_id=report.reference_id,
+        ),
         window=_from_span(report.window),
         signals=map(_from_signal, report.signals),
         feedback=_from_feedback(report.feedback),
@@ -238,6 +242,7 @@ def from_summary(summary: WindowSummary) -> pb.ReportSummary:
         rows=summary.rows,
         drifted=summary.drifted,
         judged=summary.judged,
+        reference_id=summary.reference_id,
     )
     answer.first_predicted_at.FromDatetime(summary.first_predicted_at)
     answer.last_predicted_at.FromDatetime(summary.last_predicted_at)

@@ -66,7 +66,7 @@ class Decider:
         signals = sorted(self._held.keys() | window.signals.keys())
         if about != self._about:
             return tuple(
-                Verdict(signal, State.REFERENCE_MISMATCH, _rows(window.signals.get(signal)), 0)
+                Verdict(signal, State.REFERENCE_MISMATCH, rows_of(window.signals.get(signal)), 0)
                 for signal in signals
             )
         stretches = self._blocks.stretches(window.rows) if self._blocks else None
@@ -96,7 +96,7 @@ class Decider:
     ) -> Verdict:
         """The verdict, were there no other signals; what is tested has not drifted yet."""
         theirs = self._held.get(signal)
-        rows, reference_rows = _rows(ours), _rows(theirs)
+        rows, reference_rows = rows_of(ours), rows_of(theirs)
 
         def only(state: State) -> Verdict:
             return Verdict(signal, state, rows, reference_rows)
@@ -182,7 +182,8 @@ def _with_known_accuracy(reference: SignalReference) -> Mapping[Watched, Held]:
     return held
 
 
-def _rows(held: Held | None) -> int:
+def rows_of(held: Held | None) -> int:
+    """Rows that a signal was seen in."""
     match held:
         case NumberDistribution():
             return held.moments.rows

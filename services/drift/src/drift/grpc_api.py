@@ -99,12 +99,15 @@ class DriftServicer(drift_pb2_grpc.DriftServiceServicer):
     ) -> pb.GetPowerResponse:
         """What windows of a size would show."""
         about = await self._versions.find(request.model, request.version)
-        reference = self._versions.reference(about)
+        reference = await self._versions.reference(about)
         planned = await asyncio.to_thread(
             self._planner.plan, reference, request.rows, request.effect
         )
         return pb.GetPowerResponse(
-            model=about.model, model_version=about.version, signals=map(from_power, planned)
+            model=about.model,
+            model_version=about.version,
+            signals=map(from_power, planned),
+            reference_id=reference.reference_id,
         )
 
     async def _reported(self, request: pb.GetReportRequest | pb.RenderReportRequest) -> Report:

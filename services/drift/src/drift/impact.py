@@ -1,5 +1,6 @@
 """What drift costs: the accuracy of a window, estimated without its labels."""
 
+import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -45,8 +46,11 @@ def estimate_impact(reference: SignalReference, window: SignalWindow) -> Impact 
     too few then: that missed by more than twice as much.
 
     None where the reference does not know which of its answers were right, or the window has no
-    confidences.
+    confidences. One that was made of windows without labels has another to ask: both sides are
+    estimated by that one then, and their errors add up.
     """
+    if reference.labelled is not None:
+        return _change(reference.labelled, reference.window, window)
     ours, theirs = window.vectors(PROJECTION), reference.window.vectors(PROJECTION)
     if ours is not None and theirs is not None and ours.dimensions == theirs.dimensions:
         known = (theirs.sample.outcomes != UNKNOWN) & np.isfinite(theirs.sample.confidences)
@@ -58,6 +62,18 @@ def estimate_impact(reference: SignalReference, window: SignalWindow) -> Impact 
         return None
     values, weights = confidences.weighted_values()
     return _binned(reference.known, values, weights)
+
+
+def _change(labelled: SignalReference, before: SignalWindow, now: SignalWindow) -> Impact | None:
+    then, later = estimate_impact(labelled, before), estimate_impact(labelled, now)
+    if then is None or later is None:
+        return None
+    known = then.accuracy
+    found = later.accuracy
+    lower = math.hypot(found.value - found.lower, known.upper - known.value)
+    upper = math.hypot(found.upper - found.value, known.value - known.lower)
+    interval = Estimate(found.value, max(0.0, found.value - lower), min(1.0, found.value + upper))
+    return Impact(interval, known.value, later.recalibrated)
 
 
 def _binned(known: KnownAccuracy, values: Floats, weights: np.ndarray) -> Impact:

@@ -9,7 +9,7 @@ from drift.impact import Impact
 from drift.incidents import Direction, DriftedSignal, JudgedGroup, JudgedWindow
 from drift.intervals import RatioSums
 from drift.number_distribution import NumberDistribution
-from drift.signals import ACCURACY, Held, SignalReference, SignalWindow
+from drift.signals import ACCURACY, PACKAGE, Held, SignalReference, SignalWindow
 from drift.verdict import SmallestEffects, State, Verdict
 
 _LEAST = 1e-3
@@ -61,7 +61,10 @@ def judge(
         )
         for name, found in drifted.items()
     )
-    return JudgedWindow(start, end, groups, reference.source)
+    source = reference.source
+    if reference.reference_id != PACKAGE:
+        source = f"{source} (reference {reference.reference_id})"
+    return JudgedWindow(start, end, groups, source)
 
 
 def _measured_loss(drifted: Sequence[Verdict]) -> Estimate | None:

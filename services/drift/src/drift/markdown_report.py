@@ -39,7 +39,8 @@ def _about(report: Report) -> str:
     lines += [
         f"- Window: {moment(window.first_predicted_at)} – {moment(window.last_predicted_at)}, "
         f"{count(window.rows)} predictions",
-        f"- Compared with: {_words(report.reference_source)}, {count(report.reference_rows)} rows",
+        f"- Compared with: {_words(report.reference_source)}, {count(report.reference_rows)} rows"
+        f"{_reference(report)}",
     ]
     if feedback.accuracy:
         lines.append(
@@ -48,6 +49,10 @@ def _about(report: Report) -> str:
             f"of {count(feedback.labelled)}"
         )
     return "\n".join(lines)
+
+
+def _reference(report: Report) -> str:
+    return f" (reference {_words(report.reference_id)})" if report.reference_id else ""
 
 
 def _cost(report: Report) -> str:

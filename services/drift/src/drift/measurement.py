@@ -1,5 +1,6 @@
 """What is told to the world when a window closes."""
 
+import asyncio
 import hashlib
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -15,8 +16,8 @@ from drift.domain import ModelVersion, Population, ReferenceInvalid, ReferenceMi
 from drift.impact import estimate_impact
 from drift.incidents import JudgedWindow
 from drift.judging import judge
-from drift.reference_repository import ReferenceRepository
-from drift.signals import SignalReference
+from drift.references_in_force import ReferencesInForce
+from drift.signals import PACKAGE, SignalReference
 from drift.version_state import Window
 
 _log = structlog.get_logger(__name__)
@@ -43,6 +44,7 @@ class Measurement:
     window_end: datetime
     rows: int
     metrics: Sequence[Metric]
+    reference_id: str = PACKAGE
 
     def drifted(self) -> frozenset[str]:
         """The signals that had, by name."""
@@ -77,7 +79,7 @@ class Measurer:
 
     def __init__(
         self,
-        references: ReferenceRepository,
+        references: ReferencesInForce,
         decisions: Decisions,
         *,
         minimum_rows: int,
@@ -88,25 +90,39 @@ class Measurer:
         self._minimum_rows = minimum_rows
         self._clock = clock
 
-    def reference(self, about: ModelVersion) -> SignalReference | None:
-        """What windows of a version are compared with; None where there is none that is good."""
+    async def reference(self, about: ModelVersion) -> SignalReference | None:
+        """What windows of a version are compared with; None where there is none that is good.
+
+        Raises:
+            StateUnavailable: nobody can say now which one is in force.
+        """
         try:
-            return self._references.find(about)
+            return await self._references.find(about)
         except (ReferenceMissing, ReferenceInvalid):
             return None
 
-    def measure(self, of: Population, window: Window, last_entry: str) -> Measured | None:
-        """What a full window shows; None, with a log event, if there is no reference."""
+    async def measure(self, of: Population, window: Window, last_entry: str) -> Measured | None:
+        """What a full window shows; None, with a log event, if there is no reference.
+
+        Raises:
+            StateUnavailable: nobody can say now which one is in force.
+        """
         about = of.about
-        span = window.span()
-        if span.first_predicted_at is None or span.last_predicted_at is None:
-            return None
         try:
-            reference = self._references.find(about)
+            reference = await self._references.find(about)
         except (ReferenceMissing, ReferenceInvalid) as error:
             _log.warning(
                 "window_not_measured", model=about.model, version=about.version, reason=error.code
             )
+            return None
+        # A version's first verdict takes half a second; calls must not wait for it.
+        return await asyncio.to_thread(self._measured, of, reference, window, last_entry)
+
+    def _measured(
+        self, of: Population, reference: SignalReference, window: Window, last_entry: str
+    ) -> Measured | None:
+        span = window.span()
+        if span.first_predicted_at is None or span.last_predicted_at is None:
             return None
         signals = compare(reference.window, window.observed, self._minimum_rows)
         verdicts = self._decisions.decide(reference, window.observed)
@@ -124,6 +140,7 @@ class Measurer:
                 for signal, statistics_of_it in found
                 for statistic, value in statistics_of_it.items()
             ],
+            reference_id=reference.reference_id,
         )
         judged = judge(
             verdicts,

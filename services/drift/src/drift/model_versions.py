@@ -5,11 +5,12 @@ from drift.domain import (
     ModelVersion,
     NameInvalid,
     Population,
+    ReferenceInvalid,
     ReferenceMissing,
     TenantUnwatched,
     is_name,
 )
-from drift.reference_repository import ReferenceRepository
+from drift.references_in_force import ReferencesInForce
 from drift.signals import SignalReference
 from drift.state_store import NEVER, StateStore, Versions, newest_first
 from drift.version_state import PopulationState
@@ -19,7 +20,7 @@ from servicekit.errors import FieldViolation
 class ModelVersions:
     """Knows what was predicted with, and what has a reference."""
 
-    def __init__(self, store: StateStore, references: ReferenceRepository) -> None:
+    def __init__(self, store: StateStore, references: ReferencesInForce) -> None:
         self._store = store
         self._references = references
 
@@ -38,7 +39,7 @@ class ModelVersions:
         about = ModelVersion(model, version or self._current(model, versions))
         if about not in versions:
             try:
-                self._references.find(about)
+                await self._references.find(about)
             except ReferenceMissing:
                 raise ModelUnknown(
                     f"Model version {about} has neither predictions nor a reference."
@@ -66,13 +67,21 @@ class ModelVersions:
             )
         return state
 
-    def reference(self, about: ModelVersion) -> SignalReference:
-        """Its reference.
+    async def reference(self, about: ModelVersion) -> SignalReference:
+        """The one in force.
 
         Raises:
             ReferenceMissing, ReferenceInvalid: there is nothing to compare with.
+            StateUnavailable: nobody can say now which one is.
         """
-        return self._references.find(about)
+        return await self._references.find(about)
+
+    async def reference_if_usable(self, about: ModelVersion) -> SignalReference | None:
+        """The same, None where there is nothing to compare with."""
+        try:
+            return await self.reference(about)
+        except (ReferenceMissing, ReferenceInvalid):
+            return None
 
     def _current(self, model: str, versions: Versions) -> str:
         for candidate in newest_first(versions):

@@ -206,7 +206,7 @@ class Monitor:
         values: Sequence[float],
         times: Sequence[datetime],
     ) -> None:
-        reference = self._measurer.reference(about)
+        reference = await self._measurer.reference(about)
         if reference is None or not values:
             return
         # To calibrate takes a second, once.

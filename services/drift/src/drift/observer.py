@@ -6,7 +6,7 @@ from prometheus_client import Gauge
 
 from drift.comparison import compare
 from drift.domain import ModelVersion, ReferenceInvalid, ReferenceMissing, StateUnavailable
-from drift.reference_repository import ReferenceRepository
+from drift.references_in_force import ReferencesInForce
 from drift.state_store import StateStore
 from drift.version_state import Window, WindowSize
 from servicekit.event_stream import entry_order
@@ -46,7 +46,7 @@ class Observer:
     def __init__(
         self,
         store: StateStore,
-        references: ReferenceRepository,
+        references: ReferencesInForce,
         *,
         streams: Sequence[str],
         minimum_rows: int,
@@ -75,7 +75,7 @@ class Observer:
                 labels = (version.model, version.version)
                 values[ROWS][labels] = window.rows
                 values[TENANTS][labels] = len(state.tenants.watched)
-                differences = self._differences(version, window)
+                differences = await self._differences(version, window)
                 values[REFERENCE_USABLE][labels] = differences is not None
                 values[DIFFERENCE].update(differences or {})
         except StateUnavailable:
@@ -88,9 +88,11 @@ class Observer:
         entry = await self._store.oldest_unapplied(stream)
         return max(0.0, self._clock() - entry_order(entry)[0] / 1000) if entry else 0.0
 
-    def _differences(self, version: ModelVersion, window: Window) -> dict[_Labels, float] | None:
+    async def _differences(
+        self, version: ModelVersion, window: Window
+    ) -> dict[_Labels, float] | None:
         try:
-            reference = self._references.find(version)
+            reference = await self._references.find(version)
         except (ReferenceMissing, ReferenceInvalid):
             return None
         signals = compare(reference.window, window.observed, self._minimum_rows)

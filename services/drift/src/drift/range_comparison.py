@@ -1,14 +1,12 @@
 """Compares two ranges of time of one model version, over the windows that are kept."""
 
 import asyncio
-import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from drift.domain import Estimate, FeedbackSummary, Population, ReferenceInvalid, ReferenceMissing
+from drift.domain import FeedbackSummary, Population
 from drift.history_store import HistoryStore
-from drift.impact import Impact, estimate_impact
 from drift.intervals import wilson
 from drift.model_versions import ModelVersions
 from drift.report import Report
@@ -94,7 +92,8 @@ class RangeComparer:
         kept = _kept(windows)
         self._check_rows("reference", reference, before, kept)
         self._check_rows("window", window, now, kept)
-        return await asyncio.to_thread(self._compared, of, reference, before, now)
+        known = await self._versions.reference_if_usable(of.about)
+        return await asyncio.to_thread(self._compared, of, reference, before, now, known)
 
     async def _windows(self, of: Population, ranges: Sequence[TimeRange]) -> list["_KeptWindow"]:
         """Those that began in one of the ranges, and the spans of all others."""
@@ -138,11 +137,8 @@ class RangeComparer:
         reference: TimeRange,
         before: Sequence["_KeptWindow"],
         now: Sequence["_KeptWindow"],
+        known: SignalReference | None,
     ) -> Report:
-        try:
-            package = self._versions.reference(of.about)
-        except (ReferenceMissing, ReferenceInvalid):
-            package = None
         theirs, ours = _merged(before), _merged(now)
         # Where rows depend on each other, each window is a block: a null by rows would not hold.
         blocks = tuple(each.observed for each in before if each.observed)
@@ -152,7 +148,9 @@ class RangeComparer:
                 f"{len(before)} windows of {reference}",
                 theirs,
                 None,
-                blocks if package and package.blocks else (),
+                blocks if known and known.blocks else (),
+                reference_id="",
+                labelled=(known.labelled or known) if known else None,
             ),
             Window(
                 WindowSize(max(1, ours.rows)),
@@ -163,7 +161,6 @@ class RangeComparer:
             generated_at=self._clock(),
             feedback=_feedback(ours),
             tenant=of.tenant,
-            impact=_impact(package, theirs, ours) if package else None,
         )
 
 
@@ -210,16 +207,3 @@ def _feedback(window: SignalWindow) -> FeedbackSummary:
     return FeedbackSummary(
         round(counted.denominator), wilson(counted.numerator, counted.denominator)
     )
-
-
-def _impact(package: SignalReference, before: SignalWindow, now: SignalWindow) -> Impact | None:
-    """Both sides are estimated by the package's reference; their errors add up."""
-    then, later = estimate_impact(package, before), estimate_impact(package, now)
-    if then is None or later is None:
-        return None
-    known = then.accuracy
-    found = later.accuracy
-    lower = math.hypot(found.value - found.lower, known.upper - known.value)
-    upper = math.hypot(found.upper - found.value, known.value - known.lower)
-    interval = Estimate(found.value, max(0.0, found.value - lower), min(1.0, found.value + upper))
-    return Impact(interval, known.value, later.recalibrated)

@@ -7,11 +7,13 @@ from pydantic import Field, FiniteFloat, TypeAdapter, model_validator
 
 from drift.domain import ModelVersion
 from drift.intervals import wilson
-from drift.signal_records import Count, Record, Rows, Signals, window_of
+from drift.signal_records import Count, Record, Rows, Signals, records_of, window_of
 from drift.signals import ConfidenceBin, Group, KnownAccuracy, SignalReference
 
 _Share = Annotated[FiniteFloat, Field(ge=0, le=1)]
 _MOST_BLOCKS = 5000
+LARGEST_REFERENCE = 16 * 1024 * 1024
+"""Bytes, of a package's file and of a promoted one."""
 
 
 class _BinRecord(Record):
@@ -121,6 +123,22 @@ def parse_reference(data: bytes, version: ModelVersion) -> SignalReference:
         raise ValueError("its blocks hold other rows")
     known = file.known_accuracy.known() if file.known_accuracy else None
     return SignalReference(version, file.source, window_of(file.rows, file.signals), known, blocks)
+
+
+def format_reference(reference: SignalReference) -> bytes:
+    """Writes one that was made of windows: nobody knows which of its answers were right."""
+    file = _ReferenceFile(
+        format=2,
+        model=reference.about.model,
+        model_version=reference.about.version,
+        source=reference.source,
+        rows=reference.window.rows,
+        signals=records_of(reference.window),
+        blocks=tuple(
+            _BlockRecord(rows=block.rows, signals=records_of(block)) for block in reference.blocks
+        ),
+    )
+    return file.model_dump_json().encode()
 
 
 def _renewed(content: Mapping[str, Any]) -> dict[str, Any]:

@@ -6,12 +6,11 @@ import structlog
 from pydantic import ValidationError
 
 from drift.domain import ModelVersion, ReferenceInvalid, ReferenceMissing
-from drift.reference_format import parse_reference
+from drift.reference_format import LARGEST_REFERENCE, parse_reference
 from drift.signals import SignalReference
 
 _log = structlog.get_logger(__name__)
 
-_LARGEST_FILE = 16 * 1024 * 1024
 _MOST_CACHED = 20
 _FILE = "reference.json"
 
@@ -66,7 +65,7 @@ def _natural_order(version: str) -> tuple[int, str]:
 
 def _read(path: Path, size: int, version: ModelVersion) -> SignalReference | ReferenceInvalid:
     try:
-        if size > _LARGEST_FILE:
+        if size > LARGEST_REFERENCE:
             raise ValueError("it is too large")
         return parse_reference(path.read_bytes(), version)
     except ValidationError as error:

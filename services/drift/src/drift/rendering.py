@@ -11,7 +11,7 @@ from drift.report import Report
 from servicekit.errors import InvalidInput
 
 _NEVER = datetime(1970, 1, 1, tzinfo=UTC)
-_MARKDOWN_EDITION = "1"
+_MARKDOWN_EDITION = "2"
 
 
 class Format(StrEnum):

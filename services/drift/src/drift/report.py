@@ -8,6 +8,7 @@ from drift.domain import FeedbackSummary, ModelVersion, Signal, WindowSpan
 from drift.impact import Impact
 from drift.recommendation import Recommendation
 from drift.shapes import Shape, Slice
+from drift.signals import PACKAGE
 from drift.verdict import Verdict
 
 
@@ -36,6 +37,8 @@ class Report:
     impact: Impact | None
     """None where the reference does not know how often it was right."""
     recommendation: Recommendation
+    reference_id: str = PACKAGE
+    """Empty for a range of time."""
     report_id: str = ""
     """Of a closed window."""
     onsets: Mapping[str, Onset] = field(default_factory=dict)

@@ -6,7 +6,7 @@ from datetime import datetime
 from drift.comparison import compare
 from drift.decisions import Decisions
 from drift.domain import FeedbackSummary
-from drift.impact import Impact, estimate_impact
+from drift.impact import estimate_impact
 from drift.recommendation import recommend
 from drift.report import Onset, Report
 from drift.shapes import shapes_of, slices_of
@@ -36,7 +36,6 @@ class ReportComposer:
         report_id: str = "",
         tenant: str = "",
         earlier: Mapping[str, Onset] | None = None,
-        impact: Impact | None = None,
     ) -> Report:
         """The report on a window.
 
@@ -44,7 +43,6 @@ class ReportComposer:
             report_id: of a closed window.
             tenant: that all of its predictions are of.
             earlier: the windows in a row up to the one before in which signals drifted, by name.
-            impact: where something else than the reference knows it.
         """
         observed = window.observed
         verdicts = self._decisions.decide(reference, observed)
@@ -58,12 +56,13 @@ class ReportComposer:
                 if before
                 else Onset(window.first_predicted_at, 1)
             )
-        impact = impact or estimate_impact(reference, observed)
+        impact = estimate_impact(reference, observed)
         return Report(
             about=reference.about,
             generated_at=generated_at,
             reference_source=reference.source,
             reference_rows=reference.window.rows,
+            reference_id=reference.reference_id,
             window=window.span(),
             signals=compare(reference.window, observed, self._minimum_rows),
             feedback=feedback,

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 from functools import partial
+from itertools import takewhile
 
 from drift.domain import FeedbackSummary, ModelVersion, Population
 from drift.history_store import HistoryStore
@@ -110,7 +111,9 @@ class Reporter:
         report_id: str,
         before: Sequence[WindowSummary],
     ) -> Report:
-        reference = self._versions.reference(of.about)
+        reference = await self._versions.reference(of.about)
+        # What drifted from another reference began something else.
+        alike = takewhile(lambda each: each.reference_id == reference.reference_id, before)
         # The first verdict on windows of a size takes half a second; calls must not wait for it.
         return await asyncio.to_thread(
             partial(
@@ -121,6 +124,6 @@ class Reporter:
                 feedback=feedback,
                 report_id=report_id,
                 tenant=of.tenant,
-                earlier=lasting(before),
+                earlier=lasting(list(alike)),
             )
         )

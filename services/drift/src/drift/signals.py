@@ -78,6 +78,9 @@ ACCURACY = Watched("accuracy", Group.FEEDBACK, Kind.RATIO)
 CALIBRATION_GAP = Watched("calibration_gap", Group.FEEDBACK, Kind.NUMBER)
 """Confidence minus 1 where feedback agreed, minus 0 where not: its mean is 0 if calibrated."""
 
+PACKAGE = "package"
+"""Names the reference that a model version's package carries."""
+
 
 def feature(name: str) -> Watched:
     """The finite values of a feature of a table."""
@@ -196,7 +199,7 @@ class KnownAccuracy:
 
 @dataclass(frozen=True, slots=True)
 class SignalReference:
-    """What a model version saw and said before it served."""
+    """What a model version saw and said before it served, or when all was well."""
 
     about: ModelVersion
     source: str
@@ -206,6 +209,10 @@ class SignalReference:
     """The same rows by block (a day of hourly data), in order, where rows depend on each other
     within one; none where rows are independent. One without rows is a gap: those beside it are no
     neighbours."""
+    reference_id: str = PACKAGE
+    """Empty where it is a range of time that is used once."""
+    labelled: "SignalReference | None" = None
+    """The one that says what its confidences are worth, where its own rows have no labels."""
 
 
 def _take(held: Held | None, kind: Kind, column: Column) -> Held | None:

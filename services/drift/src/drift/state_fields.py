@@ -55,6 +55,11 @@ def incidents_field(of: Population) -> str:
     return _field("incidents", of)
 
 
+def standings_field(version: ModelVersion) -> str:
+    """Where it is told where the detectors of sudden breaks stand."""
+    return _field("standings", Population(version))
+
+
 def tenants_field(version: ModelVersion) -> str:
     """Where it is told which tenants have windows of their own."""
     return _field("tenants", Population(version))

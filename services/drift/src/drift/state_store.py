@@ -2,8 +2,9 @@
 
 Fields: `position:<stream>` the last applied entry, `versions` which model versions are kept and the
 entry that each was predicted with last, and the states of versions and of their tenants
-(`state_fields`). Closed windows that are kept have hashes of their own (`window_history`), which
-the same transaction writes: a window is there exactly when it was counted.
+(`state_fields`), and which reference of a version is in force (`reference_shelf`). Closed windows
+that are kept have hashes of their own (`window_history`), which the same transaction writes: a
+window is there exactly when it was counted. So have the distributions of promoted references.
 
 What is told to the world is appended to its streams by the same transaction: each fact once.
 """
@@ -22,6 +23,8 @@ from drift.domain import ModelVersion, Population, StateUnavailable
 from drift.incident_codec import encode_book
 from drift.incidents import IncidentBook
 from drift.leases import Lease
+from drift.reference_codec import encode_shelf, shelf_of
+from drift.reference_shelf import ReferenceShelf, references_key, shelf_field
 from drift.state_fields import (
     decode_busy,
     decode_incidents,
@@ -29,6 +32,7 @@ from drift.state_fields import (
     decode_version,
     encode_state,
     incidents_field,
+    standings_field,
     tenant_fields,
     tenants_field,
     version_fields,
@@ -130,12 +134,14 @@ class StateTransaction:
         }
         absent = [field for version in forgotten for field in version_fields(version)]
         absent += [field for of in dropped for field in tenant_fields(of)]
+        absent += map(shelf_field, forgotten)
         states = {Population(version): state for version, state in changed.items()}
         for of, state in [*states.items(), *(tenants or {}).items()]:
             present, without = encode_state(of, state)
             values |= present
             absent += without
         gone = [*map(history_key, map(Population, forgotten)), *map(history_key, dropped)]
+        gone += map(references_key, forgotten)
         await self._write(values, absent, facts, gone)
 
     async def incidents(self, of: Population) -> IncidentBook:
@@ -145,6 +151,35 @@ class StateTransaction:
     async def store_incidents(self, of: Population, book: IncidentBook, facts: Facts) -> None:
         """Stores such incidents alone and tells facts; raises as `store` does."""
         await self._write({incidents_field(of): encode_book(book)}, [], facts)
+
+    async def shelf(self, version: ModelVersion) -> ReferenceShelf:
+        """The promoted references of a version, and which reference is in force."""
+        return shelf_of(version, await self._pipeline.hget(STATE_KEY, shelf_field(version)))
+
+    async def store_shelf(
+        self,
+        version: ModelVersion,
+        shelf: ReferenceShelf,
+        made: Mapping[str, bytes],
+        books: Mapping[Population, IncidentBook],
+        facts: Facts,
+    ) -> None:
+        """Stores which reference is in force; the detectors of breaks stand at zero again.
+
+        Args:
+            made: distributions of a new one, by id; those that left the shelf are taken away.
+            books: incidents after the change, of all tenants together and of single ones.
+
+        Raises:
+            StateConflict: another replica stored since the transaction began.
+        """
+        key = references_key(version)
+        known = {field.decode() for field in await self._pipeline.hkeys(key)}
+        dropped = sorted(known - shelf.by_id().keys())
+        self._histories.append(HistoryChange(key, dict(made), dropped))
+        values: dict[str, bytes | str] = {shelf_field(version): encode_shelf(shelf)}
+        values |= {incidents_field(of): encode_book(book) for of, book in books.items()}
+        await self._write(values, [standings_field(version)], facts)
 
     async def _write(
         self,
@@ -218,6 +253,26 @@ class StateStore:
         with redis_errors_as_ours():
             stored: Any = await self._redis.hmget(STATE_KEY, version_fields(version))
         return decode_version(version, stored)
+
+    async def shelf(self, version: ModelVersion) -> ReferenceShelf:
+        """The promoted references of a version, and which reference is in force.
+
+        Raises:
+            StateUnavailable: Redis is away or too slow.
+        """
+        with redis_errors_as_ours():
+            stored: Any = await self._redis.hget(STATE_KEY, shelf_field(version))
+        return shelf_of(version, stored)
+
+    async def reference(self, version: ModelVersion, reference_id: str) -> bytes | None:
+        """The distributions of a promoted reference.
+
+        Raises:
+            StateUnavailable: Redis is away or too slow.
+        """
+        with redis_errors_as_ours():
+            stored: Any = await self._redis.hget(references_key(version), reference_id)
+        return bytes(stored) if stored is not None else None
 
     async def load_tenant(self, of: Population) -> PopulationState | None:
         """A tenant's own state; None if it has no windows of its own.

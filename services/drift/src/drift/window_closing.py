@@ -1,6 +1,5 @@
 """What follows when a window is full: it is measured, kept and told, and incidents take notice."""
 
-import asyncio
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -51,8 +50,7 @@ class WindowCloser:
         """
         if state.closed is None:
             return
-        # A version's first verdict takes half a second; calls must not wait for it.
-        measured = await asyncio.to_thread(self._measurer.measure, of, state.closed, entry_id)
+        measured = await self._measurer.measure(of, state.closed, entry_id)
         batch.outcomes[of, _outcome(measured)] += 1
         self._keep(batch, of, state.closed, entry_id, measured.measurement if measured else None)
         if measured is None:
@@ -86,7 +84,12 @@ class WindowCloser:
         if window.last_predicted_at is None:
             return
         window_id = str(measurement_id(of, window.last_predicted_at, entry_id))
-        kept = kept_window(window, window_id, measurement.drifted() if measurement else None)
+        kept = kept_window(
+            window,
+            window_id,
+            measurement.drifted() if measurement else None,
+            measurement.reference_id if measurement else "",
+        )
         if kept is not None:
             # Those beyond the limit would be written to be taken away.
             most = self.most_kept(of)

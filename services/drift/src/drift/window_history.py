@@ -13,6 +13,7 @@ from datetime import datetime
 
 from drift.domain import Population
 from drift.report import Onset
+from drift.signals import PACKAGE
 from drift.state_codec import StateUnreadable, decode_window, encode_window
 from drift.version_state import Window
 
@@ -34,6 +35,8 @@ class WindowSummary:
     """Signals, by name."""
     judged: bool
     """Whether there was a reference to compare it with."""
+    reference_id: str
+    """Of that one; empty where there was none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +102,7 @@ def _encode(summary: WindowSummary) -> str:
             "rows": summary.rows,
             "drifted": summary.drifted,
             "judged": summary.judged,
+            "reference": summary.reference_id,
         }
     )
 
@@ -113,16 +117,18 @@ def read_summary(window_id: str, content: bytes) -> WindowSummary:
         int(found["rows"]),
         tuple(found["drifted"]),
         bool(found["judged"]),
+        found.get("reference", PACKAGE if found["judged"] else ""),
     )
 
 
 def kept_window(
-    window: Window, window_id: str, drifted: Collection[str] | None
+    window: Window, window_id: str, drifted: Collection[str] | None, reference_id: str = ""
 ) -> KeptWindow | None:
     """A window that closed; None for one without predictions.
 
     Args:
         drifted: signals, by name; None where there was no reference to compare with.
+        reference_id: of that one.
     """
     if window.first_predicted_at is None or window.last_predicted_at is None:
         return None
@@ -133,6 +139,7 @@ def kept_window(
         window.rows,
         tuple(sorted(drifted or ())),
         drifted is not None,
+        reference_id,
     )
     return KeptWindow(summary, window)
 

@@ -27,6 +27,7 @@ from gateway.api_shapes import (
     SilenceBody,
 )
 from gateway.drift_shapes import ComparisonBody, TimeRangeBody
+from gateway.reference_shapes import ActivationBody, PromotionBody
 from gateway.v2_shapes import ControlBody, IndexBody, InferBody
 
 _REF = "#/components/schemas/{model}"
@@ -133,6 +134,8 @@ _UNSEEN = (
     ErasureBody,
     ComparisonBody,
     TimeRangeBody,
+    PromotionBody,
+    ActivationBody,
     SilenceBody,
     InferBody,
     IndexBody,

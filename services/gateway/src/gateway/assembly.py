@@ -45,6 +45,8 @@ from gateway.privacy_routes import privacy_routes
 from gateway.quota_entries import default_quotas
 from gateway.quota_meter import QuotaMeter
 from gateway.redis_quota import RedisQuota
+from gateway.reference_client import ReferenceClient
+from gateway.reference_routes import reference_routes
 from gateway.revocation_publisher import RevocationPublisher
 from gateway.room import Room
 from gateway.settings import Settings
@@ -267,6 +269,12 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
                 incident_routes(
                     access,
                     IncidentClient(drift_channel),
+                    audit,
+                    max_body_bytes=settings.max_body_bytes,
+                ),
+                reference_routes(
+                    access,
+                    ReferenceClient(drift_channel),
                     audit,
                     max_body_bytes=settings.max_body_bytes,
                 ),

@@ -92,6 +92,10 @@ class Reference(BaseModel):
 
     source: str
     rows: int
+    reference_id: str | None = Field(
+        description="`package`, or the id of a promoted one; null for a range of time.",
+        examples=["package"],
+    )
 
 
 class Window(BaseModel):
@@ -178,7 +182,7 @@ class Shape(BaseModel):
 
 
 class DriftReport(BaseModel):
-    """What the model sees and says now, against the reference of its package."""
+    """What the model sees and says now, against the reference in force."""
 
     model: str
     model_version: str
@@ -216,6 +220,10 @@ class ReportSummary(BaseModel):
         examples=[["input_tokens"]], description="Signals that had drifted when it closed."
     )
     judged: bool = Field(description="Whether there was a reference when it closed.")
+    reference_id: str | None = Field(
+        description="The reference in force then: `package`, or the id of a promoted one.",
+        examples=["package"],
+    )
 
 
 class KeptReports(BaseModel):
@@ -248,4 +256,5 @@ class PowerPlan(BaseModel):
 
     model: str
     model_version: str
+    reference_id: str = Field(description="The reference that it was planned for.")
     signals: list[SignalPower]

@@ -64,7 +64,11 @@ def to_report(message: pb.Report) -> DriftReport:
         model=message.model,
         model_version=message.model_version,
         generated_at=message.generated_at.ToDatetime(UTC),
-        reference=Reference(source=message.reference.source, rows=message.reference.rows),
+        reference=Reference(
+            source=message.reference.source,
+            rows=message.reference.rows,
+            reference_id=message.reference.reference_id or None,
+        ),
         window=Window(
             first_predicted_at=_moment(message.window, "first_predicted_at"),
             last_predicted_at=_moment(message.window, "last_predicted_at"),
@@ -211,6 +215,7 @@ def to_reports(message: pb.ListReportsResponse) -> KeptReports:
                 rows=each.rows,
                 drifted=list(each.drifted),
                 judged=each.judged,
+                reference_id=each.reference_id or None,
             )
             for each in message.reports
         ],
@@ -222,6 +227,7 @@ def to_plan(message: pb.GetPowerResponse) -> PowerPlan:
     return PowerPlan(
         model=message.model,
         model_version=message.model_version,
+        reference_id=message.reference_id,
         signals=[
             SignalPower(
                 signal=each.signal,

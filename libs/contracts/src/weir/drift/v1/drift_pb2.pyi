@@ -127,20 +127,22 @@ class ListReportsResponse(_message.Message):
     def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., reports: _Optional[_Iterable[_Union[ReportSummary, _Mapping]]] = ...) -> None: ...
 
 class ReportSummary(_message.Message):
-    __slots__ = ("report_id", "first_predicted_at", "last_predicted_at", "rows", "drifted", "judged")
+    __slots__ = ("report_id", "first_predicted_at", "last_predicted_at", "rows", "drifted", "judged", "reference_id")
     REPORT_ID_FIELD_NUMBER: _ClassVar[int]
     FIRST_PREDICTED_AT_FIELD_NUMBER: _ClassVar[int]
     LAST_PREDICTED_AT_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
     DRIFTED_FIELD_NUMBER: _ClassVar[int]
     JUDGED_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_ID_FIELD_NUMBER: _ClassVar[int]
     report_id: str
     first_predicted_at: _timestamp_pb2.Timestamp
     last_predicted_at: _timestamp_pb2.Timestamp
     rows: int
     drifted: _containers.RepeatedScalarFieldContainer[str]
     judged: bool
-    def __init__(self, report_id: _Optional[str] = ..., first_predicted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_predicted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rows: _Optional[int] = ..., drifted: _Optional[_Iterable[str]] = ..., judged: _Optional[bool] = ...) -> None: ...
+    reference_id: str
+    def __init__(self, report_id: _Optional[str] = ..., first_predicted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_predicted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rows: _Optional[int] = ..., drifted: _Optional[_Iterable[str]] = ..., judged: _Optional[bool] = ..., reference_id: _Optional[str] = ...) -> None: ...
 
 class TimeRange(_message.Message):
     __slots__ = ("to",)
@@ -196,14 +198,16 @@ class GetPowerRequest(_message.Message):
     def __init__(self, model: _Optional[str] = ..., version: _Optional[str] = ..., rows: _Optional[int] = ..., effect: _Optional[float] = ...) -> None: ...
 
 class GetPowerResponse(_message.Message):
-    __slots__ = ("model", "model_version", "signals")
+    __slots__ = ("model", "model_version", "signals", "reference_id")
     MODEL_FIELD_NUMBER: _ClassVar[int]
     MODEL_VERSION_FIELD_NUMBER: _ClassVar[int]
     SIGNALS_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_ID_FIELD_NUMBER: _ClassVar[int]
     model: str
     model_version: str
     signals: _containers.RepeatedCompositeFieldContainer[SignalPower]
-    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., signals: _Optional[_Iterable[_Union[SignalPower, _Mapping]]] = ...) -> None: ...
+    reference_id: str
+    def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., signals: _Optional[_Iterable[_Union[SignalPower, _Mapping]]] = ..., reference_id: _Optional[str] = ...) -> None: ...
 
 class SignalPower(_message.Message):
     __slots__ = ("signal", "group", "kind", "power", "minimum_detectable_effect", "rows_for_80", "rows_for_95")
@@ -326,12 +330,14 @@ class Impact(_message.Message):
     def __init__(self, accuracy: _Optional[_Union[Estimate, _Mapping]] = ..., reference_accuracy: _Optional[float] = ..., expected_loss: _Optional[float] = ..., recalibrated: _Optional[bool] = ...) -> None: ...
 
 class Reference(_message.Message):
-    __slots__ = ("source", "rows")
+    __slots__ = ("source", "rows", "reference_id")
     SOURCE_FIELD_NUMBER: _ClassVar[int]
     ROWS_FIELD_NUMBER: _ClassVar[int]
+    REFERENCE_ID_FIELD_NUMBER: _ClassVar[int]
     source: str
     rows: int
-    def __init__(self, source: _Optional[str] = ..., rows: _Optional[int] = ...) -> None: ...
+    reference_id: str
+    def __init__(self, source: _Optional[str] = ..., rows: _Optional[int] = ..., reference_id: _Optional[str] = ...) -> None: ...
 
 class Window(_message.Message):
     __slots__ = ("first_predicted_at", "last_predicted_at", "rows", "capacity")

@@ -26,7 +26,7 @@ if _version_not_supported:
 
 
 class DriftServiceStub:
-    """Compares what a model sees and says now with the reference that its package carries.
+    """Compares what a model sees and says now with its reference: that of its package, or a promoted one.
     """
 
     def __init__(self, channel):
@@ -68,7 +68,7 @@ class DriftServiceStub:
 
 
 class DriftServiceServicer:
-    """Compares what a model sees and says now with the reference that its package carries.
+    """Compares what a model sees and says now with its reference: that of its package, or a promoted one.
     """
 
     def GetReport(self, request, context):
@@ -155,7 +155,7 @@ def add_DriftServiceServicer_to_server(servicer, server):
 
  # This class is part of an EXPERIMENTAL API.
 class DriftService:
-    """Compares what a model sees and says now with the reference that its package carries.
+    """Compares what a model sees and says now with its reference: that of its package, or a promoted one.
     """
 
     @staticmethod

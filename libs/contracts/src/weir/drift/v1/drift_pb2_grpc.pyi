@@ -27,7 +27,7 @@ GRPC_GENERATED_VERSION: str
 GRPC_VERSION: str
 
 class DriftServiceStub:
-    """Compares what a model sees and says now with the reference that its package carries."""
+    """Compares what a model sees and says now with its reference: that of its package, or a promoted one."""
 
     @_typing.overload
     def __new__(cls, channel: _grpc.Channel) -> _Self: ...
@@ -48,7 +48,7 @@ class DriftServiceStub:
 
 @_typing.type_check_only
 class DriftServiceAsyncStub(DriftServiceStub):
-    """Compares what a model sees and says now with the reference that its package carries."""
+    """Compares what a model sees and says now with its reference: that of its package, or a promoted one."""
 
     def __init__(self, channel: _aio.Channel) -> None: ...
     GetReport: _aio.UnaryUnaryMultiCallable[_drift_pb2.GetReportRequest, _drift_pb2.GetReportResponse]  # type: ignore[assignment]
@@ -65,7 +65,7 @@ class DriftServiceAsyncStub(DriftServiceStub):
     """What a window of a size would show of each signal, to plan windows."""
 
 class DriftServiceServicer(metaclass=_abc_1.ABCMeta):
-    """Compares what a model sees and says now with the reference that its package carries."""
+    """Compares what a model sees and says now with its reference: that of its package, or a promoted one."""
 
     @_abc_1.abstractmethod
     def GetReport(
