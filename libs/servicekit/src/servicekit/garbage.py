@@ -1,5 +1,6 @@
 """When Python looks for cycles of objects that nobody uses."""
 
+import atexit
 import gc
 
 _THRESHOLDS = (50_000, 20, 100)
@@ -12,4 +13,6 @@ def collect_seldom() -> None:
     again in all that was imported and assembled, would find next to nothing.
     """
     gc.freeze()
+    # Or libraries written in C++ complain on stdout of what nobody took away, in no JSON line.
+    atexit.register(gc.unfreeze)
     gc.set_threshold(*_THRESHOLDS)
