@@ -25,6 +25,7 @@ from gateway.room import Room
 from gateway.settings import Settings
 from gateway.signing_keys import KeyRing
 from gateway.token_issuer import ServiceToken, TokenIssuer
+from servicekit.garbage import collect_seldom
 from servicekit.grpc_client import open_channel
 
 
@@ -105,6 +106,7 @@ async def serve(settings: Settings, port: int) -> None:
             access_log=False,
             proxy_headers=False,
         )
+        collect_seldom()  # as the gateway does
         await uvicorn.Server(config).serve()
 
 
