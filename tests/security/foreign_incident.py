@@ -9,7 +9,8 @@ from drift.domain import Estimate, Population
 from drift.incident_advice import Severity
 from drift.incidents import Direction, DriftedSignal, Incident
 from drift.recommendation import Action
-from drift.state_store import StateConflict, StateStore
+from drift.state_store import StateStore
+from drift.state_transaction import StateConflict
 from servicekit.identifiers import new_id
 from testkit.platform import Platform, wait_until
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from drift.domain import ModelVersion, Population
-from drift.state_store import StateTransaction
+from drift.state_transaction import StateTransaction
 from weir.events.v1 import events_pb2 as pb
 
 REVIEWS = ModelVersion("reviews", "1")

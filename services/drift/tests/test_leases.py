@@ -9,7 +9,7 @@ import pytest_asyncio
 from redis.asyncio import Redis
 
 from drift.leases import Lease, LeaseKeeper
-from drift.state_store import LeaseLost
+from drift.state_transaction import LeaseLost
 from testkit.waiting import until
 
 SECONDS = 2.0

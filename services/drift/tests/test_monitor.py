@@ -9,7 +9,7 @@ import structlog
 from redis.asyncio import Redis
 
 from drift.domain import ModelVersion
-from drift.state_store import STATE_KEY, StateTransaction
+from drift.state_transaction import STATE_KEY, StateTransaction
 from servicekit.event_stream import Event
 
 REVIEWS = ModelVersion("reviews", "1")

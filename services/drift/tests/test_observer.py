@@ -10,7 +10,8 @@ from redis.asyncio import Redis
 
 from drift.domain import ModelVersion
 from drift.observer import Observer
-from drift.state_store import STATE_KEY, StateStore
+from drift.state_store import StateStore
+from drift.state_transaction import STATE_KEY
 from drift.version_state import WindowSize
 from servicekit.redis_client import open_redis
 

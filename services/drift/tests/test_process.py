@@ -17,7 +17,7 @@ from grpc.aio import AioRpcError, insecure_channel
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from redis.asyncio import Redis
 
-from drift.state_store import STATE_KEY
+from drift.state_transaction import STATE_KEY
 from servicekit.event_stream import EventPublisher
 from testkit.issuer import AUDIENCE, ISSUER, FakeIssuer
 from testkit.stores import Store, running_redis

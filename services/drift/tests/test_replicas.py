@@ -8,7 +8,7 @@ import pytest
 
 from drift.domain import ModelVersion, StateUnavailable
 from drift.monitor import EarlierEntriesHeld
-from drift.state_store import StateConflict, StateTransaction
+from drift.state_transaction import StateConflict, StateTransaction
 from servicekit.event_stream import Event
 from servicekit.redis_client import open_redis
 from testkit.stores import running_redis

@@ -10,7 +10,7 @@ from redis.asyncio import Redis
 
 from drift.domain import ModelVersion, Population
 from drift.history_store import HistoryStore
-from drift.state_store import STATE_KEY, StateTransaction
+from drift.state_transaction import STATE_KEY, StateTransaction
 from servicekit.event_stream import Event
 from weir.events.v1 import events_pb2 as pb
 

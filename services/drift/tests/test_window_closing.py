@@ -11,7 +11,7 @@ import structlog
 
 from drift.domain import ModelVersion, Population, StateUnavailable
 from drift.measurement import measurement_id
-from drift.state_store import STATE_KEY, StateTransaction
+from drift.state_transaction import STATE_KEY, StateTransaction
 from servicekit.event_stream import Event
 from servicekit.identifiers import time_of
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from google.protobuf.message import Message
 
 from drift.domain import ModelVersion, Population
-from drift.state_store import StateTransaction, Versions
+from drift.state_transaction import StateTransaction, Versions
 from drift.version_state import PopulationState, VersionState
 from drift.window_history import KeptWindow
 

@@ -18,7 +18,8 @@ from drift.domain import (
 )
 from drift.incident_events import from_told
 from drift.incidents import Change, Incident, IncidentBook, IncidentState, Told
-from drift.state_store import StateConflict, StateStore
+from drift.state_store import StateStore
+from drift.state_transaction import StateConflict
 from servicekit.errors import FieldViolation
 
 MOST_LISTED = 200

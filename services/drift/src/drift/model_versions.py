@@ -12,7 +12,8 @@ from drift.domain import (
 )
 from drift.references_in_force import ReferencesInForce
 from drift.signals import SignalReference
-from drift.state_store import NEVER, StateStore, Versions, newest_first
+from drift.state_store import StateStore
+from drift.state_transaction import NEVER, Versions, newest_first
 from drift.version_state import PopulationState
 from servicekit.errors import FieldViolation
 

@@ -27,7 +27,8 @@ from drift.incidents import close_all
 from drift.leases import Lease
 from drift.measurement import Measurer
 from drift.signals import CONFIDENCE
-from drift.state_store import NEVER, StateStore, newest_first
+from drift.state_store import StateStore
+from drift.state_transaction import NEVER, newest_first
 from drift.tenant_windows import TenantWindows
 from drift.version_state import VersionState, WindowSize
 from drift.window_closing import WindowCloser

@@ -35,7 +35,8 @@ from drift.reference_shelf import (
 )
 from drift.references_in_force import ReferencesInForce
 from drift.signals import PACKAGE, SignalReference
-from drift.state_store import StateConflict, StateStore, StateTransaction
+from drift.state_store import StateStore
+from drift.state_transaction import StateConflict, StateTransaction
 from servicekit.errors import FieldViolation
 
 _TRIES = 5
