@@ -196,7 +196,7 @@ async def test_drift_report_is_plain_json(get: Call, backends: Backends) -> None
         model="sentiment",
         model_version="1",
         generated_at=PREDICTED_AT,
-        reference=drift_pb2.Reference(source="validation", rows=1000),
+        reference=drift_pb2.Reference(source="validation", rows=1000, reference_id="package"),
         window=drift_pb2.Window(first_predicted_at=PREDICTED_AT, rows=3, capacity=500),
         signals=[
             drift_pb2.Signal(
@@ -251,7 +251,11 @@ async def test_drift_report_is_plain_json(get: Call, backends: Backends) -> None
         ),
     )
     report = (await get("/v1/drift/models/sentiment/reports/latest", version="1")).json()
-    assert report["reference"] == {"source": "validation", "rows": 1000}
+    assert report["reference"] == {
+        "source": "validation",
+        "rows": 1000,
+        "reference_id": "package",
+    }
     assert report["window"] == {
         "first_predicted_at": "2026-09-21T14:13:20Z",
         "last_predicted_at": None,
