@@ -11,7 +11,7 @@ from grpc.aio import AioRpcError
 from drift.domain import ModelVersion
 from drift.incident_desk import IncidentDesk
 from drift.incident_gauges import OPEN, IncidentGauges
-from servicekit.errors import NotFound
+from servicekit.errors import NotFound, PermissionDenied
 from servicekit.grpc_errors import from_rpc_error
 from testkit.issuer import FakeIssuer
 from weir.drift.v1 import drift_pb2 as pb
@@ -80,7 +80,7 @@ async def test_tenant_sees_its_own_windows_beside_those_of_all(ask: Ask) -> None
     assert b"tenant north alone" in html.rendered.content
 
 
-async def test_another_tenants_windows_are_not_there(ask: Ask) -> None:
+async def test_another_tenants_windows_are_refused_whether_there_are_any_or_not(ask: Ask) -> None:
     times = {
         "reference": {"from": START, "to": NOW},
         "window": {"from": NOW, "to": NOW.replace(hour=23)},
@@ -93,10 +93,11 @@ async def test_another_tenants_windows_are_not_there(ask: Ask) -> None:
         ("ListReports", {}),
         ("CompareRanges", times),
     ):
-        with pytest.raises(NotFound) as refused:
-            await ask(method, by="south", model="reviews", tenant="north", **fields)
-        assert refused.value.code == "TENANT_NOT_WATCHED"
-        assert "north" not in str(refused.value)
+        for tenant in ("north", "nobody"):
+            with pytest.raises(PermissionDenied) as refused:
+                await ask(method, by="south", model="reviews", tenant=tenant, **fields)
+            assert refused.value.code == "DELEGATION_DENIED"
+            assert tenant not in str(refused.value)
 
 
 async def test_window_of_a_tenant_is_not_found_among_those_of_all(ask: Ask) -> None:

@@ -217,7 +217,7 @@ class ReferenceInvalid(Unavailable):
 
 
 class TenantUnwatched(NotFound):
-    """The tenant has no windows of its own, or it is not the caller's."""
+    """The tenant has no windows of its own."""
 
     reason = "TENANT_NOT_WATCHED"
 

@@ -1,6 +1,5 @@
 """On whose behalf a call is made."""
 
-from drift.domain import TenantUnwatched
 from servicekit.delegates import DELEGATE_SCOPE
 from servicekit.errors import PermissionDenied
 from servicekit.request_context import Principal
@@ -25,11 +24,9 @@ def scope_of(caller: Principal, stated: str) -> str:
     """The tenant whose own windows are meant; empty for those of all tenants, which anybody sees.
 
     Raises:
-        TenantUnwatched: it is another's. Nobody learns in that way who is watched.
+        DelegationDenied: it is another's, watched or not.
     """
-    if stated in ("", caller.tenant) or DELEGATE_SCOPE in caller.scopes:
-        return stated
-    raise TenantUnwatched("The tenant has no windows of its own that the caller may see.")
+    return tenant_of(caller, stated) if stated else ""
 
 
 def client_of(caller: Principal, stated: str) -> str:
