@@ -83,6 +83,15 @@ def test_shift_is_found_in_every_kind_of_signal(decider: Decider) -> None:
     assert set(found.values()) == {State.DRIFT}
 
 
+def test_window_in_which_everybody_sent_the_same_text_has_drifted(decider: Decider) -> None:
+    window = SignalWindow()
+    window.update(1000, {DUPLICATES: np.full(1000, 7, np.uint64)})
+    (verdict,) = (v for v in decider.decide(REVIEWS, window) if v.signal == DUPLICATES)
+    assert verdict.state is State.DRIFT
+    assert verdict.finding is not None
+    assert verdict.finding.effect.value > 0.9
+
+
 def test_verdict_tells_effect_interval_chance_and_what_it_would_have_seen(decider: Decider) -> None:
     verdicts = decider.decide(REVIEWS, rows_of(np.random.default_rng(4), 1000, shift=0.5))
     finding = next(v.finding for v in verdicts if v.signal == SIZE)

@@ -144,8 +144,11 @@ class RatioSums:
     def design_effect(self) -> float:
         """How much the rows' clustering inflates the variance over that of independent tokens.
 
-        1 where the sums cannot tell: nothing, or everything, is in the numerator.
+        1 where the sums cannot tell: nothing, or everything, is in the numerator, or all of it is
+        one row's.
         """
+        if self.rows < 2:
+            return 1.0
         ratio = self.numerator / self.denominator
         independent = ratio * (1 - ratio) / self.denominator
         return self.variance() / independent if independent > 0 else 1.0
