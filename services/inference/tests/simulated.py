@@ -58,16 +58,16 @@ class FakeModel:
         ]
 
 
-def latency() -> LatencyModel:
+class Latency(LatencyModel):
     """Proportional to the tokens; eight together take less."""
-    return LatencyModel(
-        {
-            (1, 1): PER_TOKEN,
-            (1, 256): 256 * PER_TOKEN,
-            (8, 1): 8 * GAIN * PER_TOKEN,
-            (8, 256): 8 * GAIN * 256 * PER_TOKEN,
-        }
-    )
+
+    def __init__(self) -> None:
+        super().__init__({(1, size): size * PER_TOKEN for size in (1, 256)})
+
+    def seconds(self, items: int, size: int) -> float:
+        among = min(items, 8)
+        share = (1 + (among - 1) * (8 * GAIN - 1) / 7) / among
+        return super().seconds(items, size) * share
 
 
 def item(text: str, tenant: str = "acme", request: str = "r", **facts: float) -> Item:
@@ -92,7 +92,7 @@ class Simulation:
         self.model = model
         self.threads = threads
         self.schedule = Schedule(threads, limits)
-        self.schedule.introduce(model, latency())
+        self.schedule.introduce(model, Latency())
         self.arrivals: list[Arrival] = []
         self.began: dict[Job, float] = {}
         self.ended: dict[Job, float] = {}
@@ -112,7 +112,7 @@ class Simulation:
         model: FakeModel | None = None,
     ) -> None:
         if model is not None:
-            self.schedule.introduce(model, latency())
+            self.schedule.introduce(model, Latency())
         order = next(self._order)
         self.arrivals.append(Arrival(at, order, tenant, request, sizes, deadline, model))
 

@@ -14,7 +14,7 @@ from inference.runnable import Prepared
 from inference.scheduler import Answer, Scheduler
 from testkit.waiting import until
 
-from .simulated import ALONE, NO_LIMITS, TOGETHER, Encoded, FakeModel, item, latency
+from .simulated import ALONE, NO_LIMITS, TOGETHER, Encoded, FakeModel, Latency, item
 
 
 class GatedModel(FakeModel):
@@ -153,7 +153,7 @@ async def test_what_is_too_much_is_refused_while_the_rest_is_taken() -> None:
 
 async def test_poison_fails_alone(scheduler: Scheduler) -> None:
     model = PickyModel()
-    scheduler._schedule.introduce(model, latency())
+    scheduler._schedule.introduce(model, Latency())
     running = asyncio.create_task(scheduler.run([(model, item("first"))]))
     await until_set(model.started)
     texts = ["a", "poison", "b", "unreadable", "blank", "c"]
@@ -196,7 +196,7 @@ async def test_model_is_measured_before_it_takes_calls() -> None:
     async with Scheduler(1, NO_LIMITS) as scheduler:
         model = FakeModel(TOGETHER)
         await asyncio.to_thread(scheduler.warm_up, model)
-        assert {len(batch) for batch in model.batches} == {1, 2, 4, 8}
+        assert {len(batch) for batch in model.batches} == {1, 4}
 
 
 async def test_threads_end_with_the_scheduler() -> None:

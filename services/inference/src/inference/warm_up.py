@@ -2,14 +2,16 @@
 
 from collections.abc import Callable
 
-from inference.latency_model import Cell, LatencyModel
+from inference.latency_model import LatencyModel, Shape
 from inference.runnable import Batching, RunnableModel
 
 _SMALLEST = 8
-_BATCHES = (2, 4, 8, 16, 32)
+_BATCHES = (4, 16, 64)
+_STEP = 4
+"""From one size to the next: the parts of a run differ most where shapes do."""
 _RUNS = 2
-"""Of each point, the faster counts: the first one of a shape also pays for its memory."""
-_LONG = 0.01
+"""Of each shape, the faster counts: the first one also pays for its memory."""
+_LONG = 0.03
 """Seconds of a run that what only the first one pays for does not change much."""
 
 
@@ -24,7 +26,7 @@ def measure(model: RunnableModel, clock: Callable[[], float], budget: float = 0.
         budget: seconds that all runs together may take.
     """
     ends = clock() + budget
-    measured: dict[Cell, float] = {}
+    measured: dict[Shape, float] = {}
     per_unit = 0.0
     for items, size in _points(model.max_size, model.batching):
         if clock() + _RUNS * per_unit * items * size > ends:
@@ -34,7 +36,7 @@ def measure(model: RunnableModel, clock: Callable[[], float], budget: float = 0.
     return LatencyModel(measured)
 
 
-def _points(largest: int, batching: Batching) -> list[Cell]:
+def _points(largest: int, batching: Batching) -> list[Shape]:
     together = (1, *_BATCHES) if batching.independent else (1,)
     return sorted(
         (
@@ -56,7 +58,7 @@ def _sizes(largest: int) -> list[int]:
     size = min(_SMALLEST, largest)
     while size < largest:
         sizes.append(size)
-        size *= 2
+        size *= _STEP
     return [*sizes, largest]
 
 
