@@ -14,7 +14,8 @@ from typing import Any, cast
 
 import httptools
 from prometheus_client import Counter, Gauge
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from gateway.http_exchange import ExchangingProtocol
 
 REFUSED = Counter(
     "weir_http_refused_connections_total",
@@ -54,7 +55,7 @@ class _Refused(Exception):
     """Stops the parser; what to answer is kept by the connection."""
 
 
-class Connection(HttpToolsProtocol):
+class Connection(ExchangingProtocol):
     """Uvicorn's protocol within limits."""
 
     def __init__(
