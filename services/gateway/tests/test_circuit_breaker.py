@@ -1,6 +1,7 @@
 """When a service behind the gateway is not asked any more, and when it is again."""
 
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from random import Random
 from typing import Any
@@ -135,8 +136,8 @@ def service() -> Service:
     return Service()
 
 
-@pytest_asyncio.fixture
-async def server(service: Service, tmp_path: Path) -> AsyncIterator[str]:
+@asynccontextmanager
+async def listening(service: Service, address: str) -> AsyncIterator[None]:
     server = grpc.aio.server()
     handler = grpc.unary_unary_rpc_method_handler(service.answer)
     names = ("GetThing", "MakeThing")
@@ -146,11 +147,17 @@ async def server(service: Service, tmp_path: Path) -> AsyncIterator[str]:
     )
     server.add_generic_rpc_handlers((generic,))
     health_pb2_grpc.add_HealthServicer_to_server(health.HealthServicer(), server)
-    address = f"unix:{tmp_path}/test.sock"
     server.add_insecure_port(address)
     await server.start()
-    yield address
+    yield
     await server.stop(0)
+
+
+@pytest_asyncio.fixture
+async def server(service: Service, tmp_path: Path) -> AsyncIterator[str]:
+    address = f"unix:{tmp_path}/test.sock"
+    async with listening(service, address):
+        yield address
 
 
 def asking(channel: grpc.aio.Channel, *, slow: float = 0.05) -> tuple[Ask, CircuitBreaker]:
@@ -264,3 +271,24 @@ async def test_silence_counts_only_where_the_service_had_its_time(
             except grpc.aio.AioRpcError:
                 pass
         assert refusals == opens
+
+
+async def test_connection_that_is_there_again_is_worth_a_probe_at_once(
+    service: Service, tmp_path: Path
+) -> None:
+    address = f"unix:{tmp_path}/later.sock"
+    options = [("grpc.initial_reconnect_backoff_ms", 100), ("grpc.max_reconnect_backoff_ms", 100)]
+    async with grpc.aio.insecure_channel(address, options=options) as channel:
+        ask, breaker = asking(channel)
+        with pytest.raises(grpc.aio.AioRpcError):
+            await ask("MakeThing")
+        fail(breaker, 1)
+        with pytest.raises(BackendUnavailable):
+            await ask("MakeThing")
+        async with listening(service, address):
+            channel.get_state(try_to_connect=True)
+            await channel.channel_ready()
+            assert await ask("MakeThing") == b"answer"
+            fail(breaker, 3)
+            with pytest.raises(BackendUnavailable):
+                await ask("MakeThing")

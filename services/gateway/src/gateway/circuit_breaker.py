@@ -68,6 +68,15 @@ class CircuitBreaker:
         # This call is the probe. A new pause begins, so that one that never ends blocks nothing.
         self._probe_at = self._clock() + self._pause
 
+    @property
+    def is_open(self) -> bool:
+        """Whether the service is not asked at the moment, but by probes."""
+        return self._open
+
+    def end_pause(self) -> None:
+        """Lets the next call pass as a probe: there is a sign that the service is back."""
+        self._probe_at = self._clock()
+
     def succeeded(self) -> None:
         """Notes that the service answered, whatever it said."""
         if self._failures:

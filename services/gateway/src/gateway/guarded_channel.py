@@ -53,6 +53,8 @@ class GuardedChannel:
         self._slow = slow
         self._metrics = metrics
         self._random = random or SystemRandom()
+        self._cut_off = False
+        """Whether a call was refused while there was no connection."""
         # What is not guarded is the channel's own.
         self.unary_stream = channel.unary_stream
         self.stream_unary = channel.stream_unary
@@ -71,7 +73,7 @@ class GuardedChannel:
         is_query = name.startswith(_QUERIES) and name not in _NO_QUERIES
 
         async def guarded(request: Any, **about: Any) -> Any:
-            self._breaker.admit()
+            self._admit()
             self._budget.earn()
             try:
                 return await self._observed(call, name, request, about)
@@ -79,10 +81,21 @@ class GuardedChannel:
                 if not self._may_repeat(error, is_query):
                     raise
             await asyncio.sleep(self._random.uniform(_SHORTEST_WAIT, _LONGEST_WAIT))
-            self._breaker.admit()
+            self._admit()
             return await self._observed(call, name, request, about)
 
         return guarded
+
+    def _admit(self) -> None:
+        """Asks the breaker; a connection that is there again is worth a probe at once."""
+        if self._breaker.is_open:
+            state = self._channel.get_state()
+            if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
+                self._cut_off = True
+            elif state is grpc.ChannelConnectivity.READY and self._cut_off:
+                self._cut_off = False
+                self._breaker.end_pause()
+        self._breaker.admit()
 
     def _listening(self, call: Callable[..., Awaitable[Any]]) -> Callable[..., Awaitable[Any]]:
         async def listened(request: Any, **about: Any) -> Any:
