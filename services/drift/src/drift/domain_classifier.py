@@ -14,6 +14,8 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 
 _STEPS = 6
+_SMALLEST_STEP = 1e-6
+"""Of a weight, after which Newton's method has arrived: the next one would be its square."""
 _PENALTY = 2.0
 """On standardised columns; keeps a small window from being learnt by heart."""
 _LARGEST_LOG_ODDS = 8.0
@@ -43,7 +45,10 @@ class LogisticRegression:
             curvature = weight * probability * (1 - probability)
             gradient = design.T @ (weight * (target - probability)) - penalty * solution
             hessian = (design.T * curvature) @ design + np.diag(penalty)
-            solution = solution + np.linalg.solve(hessian, gradient)
+            step = np.linalg.solve(hessian, gradient)
+            solution = solution + step
+            if np.abs(step).max() < _SMALLEST_STEP:
+                break
         return cls(solution[:-1], float(solution[-1]))
 
     def log_odds(self, rows: Floats) -> Floats:

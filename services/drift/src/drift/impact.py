@@ -2,13 +2,14 @@
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 
 from drift.domain import Estimate
 from drift.domain_classifier import Floats
 from drift.signals import CONFIDENCE, PROJECTION, KnownAccuracy, SignalReference, SignalWindow
-from drift.vector_reservoir import RIGHT, UNKNOWN, VectorReservoir
+from drift.vector_reservoir import RIGHT, UNKNOWN, VectorRows
 
 _DRAWS = 200
 _STEPS = 12
@@ -19,6 +20,8 @@ _INTERCEPT_PENALTY = 1e-6
 _LARGEST_LOG_ODDS = 15.0
 _FEWEST_OUTCOMES = 50
 _SEED = 20_260_305
+_MOST_KEPT = 20
+"""Regressions of references, a hundred KB each; to fit one costs as much as all tests together."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,10 +56,9 @@ def estimate_impact(reference: SignalReference, window: SignalWindow) -> Impact 
         return _change(reference.labelled, reference.window, window)
     ours, theirs = window.vectors(PROJECTION), reference.window.vectors(PROJECTION)
     if ours is not None and theirs is not None and ours.dimensions == theirs.dimensions:
-        known = (theirs.sample.outcomes != UNKNOWN) & np.isfinite(theirs.sample.confidences)
         answered = np.isfinite(ours.sample.confidences)
-        if min(known.sum(), answered.sum()) >= _FEWEST_OUTCOMES:
-            return _regressed(theirs, known, ours, answered)
+        if min(_is_known(theirs.sample).sum(), answered.sum()) >= _FEWEST_OUTCOMES:
+            return _regressed(theirs.sample, ours.sample, answered)
     confidences = window.number(CONFIDENCE)
     if reference.known is None or confidences is None or not reference.known.bins:
         return None
@@ -91,20 +93,13 @@ def _binned(known: KnownAccuracy, values: Floats, weights: np.ndarray) -> Impact
     return Impact(interval, float(right.sum() / rows.sum()), False)
 
 
-def _regressed(
-    reference: VectorReservoir, known: np.ndarray, window: VectorReservoir, answered: np.ndarray
-) -> Impact:
-    right = (reference.sample.outcomes[known] == RIGHT).astype(np.float64)
-    theirs = _columns(reference)[known]
-    ours = _columns(window)[answered]
-    centre, spread = theirs.mean(axis=0), theirs.std(axis=0)
-    spread = np.where(spread > 0, spread, 1.0)
-    design, asked = (_with_intercept((side - centre) / spread) for side in (theirs, ours))
-    fit = _fit(design, right)
-    worth = _chances(asked, fit.solution)
+def _regressed(reference: VectorRows, window: VectorRows, answered: np.ndarray) -> Impact:
+    found = _regression_on(reference)
+    asked = found.scale.design(_columns(window)[answered])
+    worth = _chances(asked, found.fit.solution)
     slope = (worth * (1 - worth)) @ asked / len(asked)
-    left_open = float(slope @ fit.covariance @ slope)
-    return Impact(_around(float(worth.mean()), left_open, len(ours)), float(right.mean()), True)
+    left_open = float(slope @ found.fit.covariance @ slope)
+    return Impact(_around(float(worth.mean()), left_open, len(asked)), found.right, True)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,6 +109,44 @@ class _Fit:
     solution: Floats
     covariance: Floats
     """Huber's sandwich."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Scale:
+    """Of a reference's columns."""
+
+    centre: Floats
+    spread: Floats
+
+    def design(self, columns: Floats) -> Floats:
+        """Standardised, with an intercept."""
+        scaled = (columns - self.centre) / self.spread
+        return np.column_stack([scaled, np.ones(len(scaled))])
+
+
+@dataclass(frozen=True, slots=True)
+class _Regression:
+    """What a reference teaches."""
+
+    scale: _Scale
+    fit: _Fit
+    right: float
+    """Share of its answers."""
+
+
+@lru_cache(maxsize=_MOST_KEPT)
+def _regression_on(reference: VectorRows) -> _Regression:
+    known = _is_known(reference)
+    right = (reference.outcomes[known] == RIGHT).astype(np.float64)
+    columns = _columns(reference)[known]
+    spread = columns.std(axis=0)
+    scale = _Scale(columns.mean(axis=0), np.where(spread > 0, spread, 1.0))
+    return _Regression(scale, _fit(scale.design(columns), right), float(right.mean()))
+
+
+def _is_known(rows: VectorRows) -> np.ndarray:
+    """Of which rows it is known whether the answer was right."""
+    return np.asarray((rows.outcomes != UNKNOWN) & np.isfinite(rows.confidences))
 
 
 def _fit(design: Floats, right: Floats) -> _Fit:
@@ -131,14 +164,10 @@ def _fit(design: Floats, right: Floats) -> _Fit:
     return _Fit(solution, inverse @ (scores.T @ scores) @ inverse)
 
 
-def _columns(rows: VectorReservoir) -> Floats:
+def _columns(rows: VectorRows) -> Floats:
     """[rows, 2 + dimensions] What a row is asked for: its confidence, and what kind it is of."""
-    logits = _logit(rows.sample.confidences)
+    logits = _logit(rows.confidences)
     return np.column_stack([logits, logits**2, rows.vectors().astype(np.float64)])
-
-
-def _with_intercept(columns: Floats) -> Floats:
-    return np.column_stack([columns, np.ones(len(columns))])
 
 
 def _curvature(design: Floats, chances: Floats, penalty: Floats) -> Floats:

@@ -12,7 +12,8 @@ _AT_ONCE = 16_384
 UNKNOWN, WRONG, RIGHT = -1, 0, 1
 
 
-@dataclass(frozen=True, slots=True)
+# Equal to itself alone: what is made of a reference's rows is kept by them.
+@dataclass(frozen=True, slots=True, eq=False)
 class VectorRows:
     """Rows side by side; a vector is `values * scale`."""
 
@@ -40,6 +41,10 @@ class VectorRows:
             np.empty(0, np.float32),
             np.empty(0, np.int8),
         )
+
+    def vectors(self) -> npt.NDArray[np.float32]:
+        """[rows, dimensions] As numbers."""
+        return self.values.astype(np.float32) * self.scales[:, None]
 
     def at(self, places: npt.NDArray[np.intp]) -> "VectorRows":
         """Those rows."""
@@ -87,7 +92,7 @@ class VectorReservoir:
 
     def vectors(self) -> npt.NDArray[np.float32]:
         """[rows, dimensions] The sample as numbers."""
-        return self.sample.values.astype(np.float32) * self.sample.scales[:, None]
+        return self.sample.vectors()
 
     def update(self, rows: VectorRows) -> None:
         """Takes rows."""
