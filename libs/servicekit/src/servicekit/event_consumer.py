@@ -27,6 +27,9 @@ TYPE, DATA, TRACEPARENT = b"type", b"data", b"traceparent"
 """Fields of an entry."""
 _LONGEST_PAUSE = 2.0
 """Seconds between two tries: as long as that after its end an outage may still be felt."""
+LONGEST_BLOCK = 2.0
+"""Seconds that one read waits for new entries, which end it at once. No longer: every two seconds
+members look for what others left."""
 _CANCEL_AGAIN_AFTER = 1.0
 _RELEASED_WITHIN = 0.5
 PreparedT = TypeVar("PreparedT")
@@ -74,7 +77,7 @@ class EventConsumer:
         consumer: str,
         batch_size: int = 500,
         batch_bytes: int = 4 * 1024 * 1024,
-        block: float = 1.0,
+        block: float = LONGEST_BLOCK,
         claim_after: float = 60.0,
         gather: float = 0.0,
         clock: Callable[[], float] = time.monotonic,

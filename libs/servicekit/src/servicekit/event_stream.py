@@ -12,6 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import OutOfMemoryError, RedisError
 
 from servicekit.event_consumer import DATA, TRACEPARENT, TYPE
+from servicekit.event_consumer import LONGEST_BLOCK as LONGEST_BLOCK
 from servicekit.event_consumer import Event as Event
 from servicekit.event_consumer import EventConsumer as EventConsumer
 from servicekit.stream_groups import entry_order as entry_order

@@ -1,5 +1,6 @@
 """Reads a stream as one member of a consumer group, in batches bounded by number and by bytes."""
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -29,7 +30,8 @@ class GroupReader:
     Args:
         consumer: unique within the group and the same after a restart.
         batch_bytes: of the entries' largest fields together, about.
-        block: longest wait for new entries, seconds.
+        block: longest wait for new entries, seconds; it ends, too, when it is time to look for
+            what others left.
         claim_after: seconds after which what another member holds counts as left.
     """
 
@@ -97,7 +99,12 @@ class GroupReader:
                 return entries
             pause = min(self._claim_after / 2, _LONGEST_BETWEEN_CLAIMS)
             self._next_claim = self._clock() + pause
-        return await self._gather(">", block=self._block_ms)
+        return await self._gather(">", block=self._patience())
+
+    def _patience(self) -> int:
+        """Milliseconds to wait for new entries."""
+        until_claim = math.ceil((self._next_claim - self._clock()) * 1000)
+        return min(self._block_ms, until_claim) if until_claim > 0 else self._block_ms
 
     async def acknowledge(self, entries: Sequence[Entry]) -> None:
         """Tells the group that they are done with."""

@@ -88,7 +88,7 @@ class RevocationFollower:
                 if not self._last:
                     await self._catch_up()
                     await self._note("following")
-                await self._read(block=int(BLOCK * 1000))
+                await self._follow()
             except (RedisError, OSError) as error:
                 self._last = b""
                 await self._note("away", error=type(error).__name__)
@@ -98,32 +98,36 @@ class RevocationFollower:
         # By Redis's own clock, which the ids of its entries come from.
         seconds, _ = await self._redis.time()
         self._last = b"%d-0" % max(0, int((seconds - READING_BACK) * 1000))
-        while await self._read(block=None):
+        while self._take_all(await self._redis.xread({self._stream: self._last}, count=_CHUNK)):
             pass
 
-    async def _read(self, block: int | None) -> int:
-        """Takes the next entries; returns how many there were."""
-        answer: Any = await self._redis.xread({self._stream: self._last}, count=_CHUNK, block=block)
+    async def _follow(self) -> None:
+        """Waits for the next entries, and takes them.
+
+        Begins anew where the stream is not the one that was read: its end is before ours. A Redis
+        that lost its data, or a replica that took over with an older state, counts from its own
+        clock, perhaps behind the other's.
+        """
+        # Together: Redis answers the second as soon as the first has ended.
+        async with self._redis.pipeline(transaction=False) as asked:
+            asked.xread({self._stream: self._last}, count=_CHUNK, block=int(BLOCK * 1000))
+            asked.xrevrange(self._stream, count=1)
+            answer, newest = await asked.execute()
+        if self._take_all(answer):
+            return
+        self.revocations.forget_expired()
+        if newest and _order(newest[0][0]) < _order(self._last):
+            # Entries that the old one lost stay on the list.
+            self._last = b""
+
+    def _take_all(self, answer: Any) -> int:
+        """Takes what was read; returns how many entries there were."""
         HEARD_AT.set(time.time())
         entries = _entries_of(answer)
         for entry_id, fields in entries:
             self._take(entry_id, fields)
             self._last = entry_id
-        if not entries and block is not None:
-            self.revocations.forget_expired()
-            await self._look_back()
         return len(entries)
-
-    async def _look_back(self) -> None:
-        """Begins anew where the stream is not the one that was read: its end is before ours.
-
-        A Redis that lost its data, or a replica that took over with an older state, counts from its
-        own clock, perhaps behind the other's.
-        """
-        newest: Any = await self._redis.xrevrange(self._stream, count=1)
-        if newest and _order(newest[0][0]) < _order(self._last):
-            # Entries that the old one lost stay on the list.
-            self._last = b""
 
     def _take(self, entry_id: bytes, fields: dict[bytes, bytes]) -> None:
         try:

@@ -40,7 +40,7 @@ from drift.verdict import SmallestEffects
 from drift.version_state import WindowSize
 from servicekit.access_tokens import AccessTokenVerifier, RemoteKeySource
 from servicekit.event_spans import EventSpans
-from servicekit.event_stream import EventConsumer
+from servicekit.event_stream import LONGEST_BLOCK, EventConsumer
 from servicekit.garbage import collect_seldom
 from servicekit.grpc_server import GrpcServer
 from servicekit.identifiers import new_id
@@ -54,7 +54,6 @@ from servicekit.telemetry import configure_tracing, serve_metrics
 from weir.drift.v1 import drift_pb2_grpc, incidents_pb2_grpc, references_pb2_grpc
 from weir.events.v1.events_pb2 import TokensRevoked
 
-_BLOCK = 1.0
 _HEALTH_INTERVAL = 1.0
 _OBSERVE_INTERVAL = 10.0
 
@@ -81,7 +80,7 @@ async def serve(settings: Settings) -> None:
         tracer = tracer_provider.get_tracer("drift")
         redis = _open_redis(settings, settings.events_timeout)
         stack.push_async_callback(redis.aclose)
-        reading_redis = _open_redis(settings, settings.events_timeout + max(_BLOCK, BLOCK))
+        reading_redis = _open_redis(settings, settings.events_timeout + max(LONGEST_BLOCK, BLOCK))
         stack.push_async_callback(reading_redis.aclose)
         revocations = RevocationList(complete=False)
         http = await stack.enter_async_context(httpx.AsyncClient(timeout=2.0))
@@ -250,7 +249,6 @@ async def _notifying(
         group=webhook.GROUP,
         consumer=webhook.CONSUMER,
         batch_size=1,
-        block=_BLOCK,
     )
     return {"webhook": lambda lease: consumer.run(told.deliver)}
 
@@ -274,7 +272,6 @@ def _consumer(settings: Settings, redis: Redis, stream: str) -> EventConsumer:
         group=GROUP,
         consumer=CONSUMER,
         batch_size=BATCH_SIZE,
-        block=_BLOCK,
         gather=settings.drift_store_interval,
     )
 

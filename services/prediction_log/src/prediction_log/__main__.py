@@ -39,7 +39,7 @@ from prediction_log.settings import Settings
 from prediction_log.stats_series import StatsSeries
 from prediction_log.stream_rewind import add_rewind_command
 from servicekit.access_tokens import AccessTokenVerifier, RemoteKeySource
-from servicekit.event_stream import EventPublisher
+from servicekit.event_stream import LONGEST_BLOCK, EventPublisher
 from servicekit.garbage import collect_seldom
 from servicekit.grpc_server import GrpcServer
 from servicekit.identifiers import new_id, new_id_at
@@ -88,8 +88,9 @@ async def serve(settings: Settings) -> None:
     redis = open_redis(
         settings.events_redis_url.get_secret_value(), timeout=settings.events_timeout
     )
-    following_redis = open_redis(
-        settings.events_redis_url.get_secret_value(), timeout=settings.events_timeout + BLOCK
+    reading_redis = open_redis(
+        settings.events_redis_url.get_secret_value(),
+        timeout=settings.events_timeout + max(LONGEST_BLOCK, BLOCK),
     )
     revocations = RevocationList(complete=False)
     queries = PredictionQueries(reading)
@@ -137,7 +138,7 @@ async def serve(settings: Settings) -> None:
         server.expose(audit_grpc_api.SERVICE)
         watch = SchemaWatch(writing, schema_revisions(), server.set_serving)
         follower = RevocationFollower(
-            following_redis,
+            reading_redis,
             revocations,
             stream=settings.revocations_stream,
             message=TokensRevoked,
@@ -148,14 +149,14 @@ async def serve(settings: Settings) -> None:
             await run_until_stopped(
                 follower.run(),
                 every(settings.database_check_interval, watch.look),
-                *consuming(settings, watch, redis, writing, decoders, keys, tracer),
+                *consuming(settings, watch, redis, reading_redis, writing, decoders, keys, tracer),
                 *keeping_audit(settings, watch, checkpoints, audit_retention),
                 *erasing(settings, watch, redis, writing, keys),
             )
             if checkpoints is not None:
                 await checkpoints.finish()
     await redis.aclose()
-    await following_redis.aclose()
+    await reading_redis.aclose()
     await reading.close()
     await exporting.close()
     await writing.close()

@@ -64,6 +64,7 @@ def consuming(
     settings: Settings,
     watch: SchemaWatch,
     redis: Redis,
+    reading_redis: Redis,
     database: Database,
     decoders: Mapping[str, Decode],
     keys: PrivacyKeys,
@@ -83,7 +84,7 @@ def consuming(
 
     async def consume(stream: str, decode: Decode) -> None:
         consumer = EventConsumer(
-            redis,
+            reading_redis,
             stream=stream,
             group=settings.consumer_group,
             consumer=settings.instance,

@@ -55,7 +55,8 @@ class StreamWatch:
         try:
             for stream in self._streams:
                 await trim_consumed(self._redis, stream, self._group)
-                await self._measure(stream)
+            for stream, group in (await self._groups()).items():
+                await self._measure(stream, group)
         except (RedisError, OSError) as error:
             if not self._away:
                 _log.warning("stream_watch_failed", error=type(error).__name__)
@@ -65,11 +66,26 @@ class StreamWatch:
             _log.info("stream_watch_recovered")
         self._away = False
 
-    async def _measure(self, stream: str) -> None:
-        BYTES.labels(stream).set(await self._redis.memory_usage(stream) or 0)
-        group = await self._find_group(stream)
-        if group is None:
-            return
+    async def _groups(self) -> dict[str, dict[str, Any]]:
+        """What Redis knows of our group, by stream that it reads; their bytes are told at once."""
+        async with self._redis.pipeline(transaction=False) as asked:
+            for stream in self._streams:
+                asked.memory_usage(stream)
+            taken = dict(zip(self._streams, await asked.execute(), strict=True))
+            for stream, size in taken.items():
+                BYTES.labels(stream).set(size or 0)
+            there = [stream for stream, size in taken.items() if size is not None]
+            for stream in there:
+                asked.xinfo_groups(stream)
+            found = zip(there, await asked.execute(), strict=True)
+        return {
+            stream: group
+            for stream, groups in found
+            for group in groups
+            if text_of(group["name"]) == self._group
+        }
+
+    async def _measure(self, stream: str, group: dict[str, Any]) -> None:
         pending: Any = await self._redis.xpending(stream, self._group)
         delivered = entry_order(text_of(group["last-delivered-id"]))
         following = f"{delivered[0]}-{delivered[1] + 1}"
@@ -103,9 +119,3 @@ class StreamWatch:
         """The first entry's id from there on, if there is one."""
         entries: Any = await self._redis.xrange(stream, after, count=1)
         return [text_of(entry_id) for entry_id, _ in entries]
-
-    async def _find_group(self, stream: str) -> dict[str, Any] | None:
-        if not await self._redis.exists(stream):
-            return None
-        groups: Any = await self._redis.xinfo_groups(stream)
-        return next((group for group in groups if text_of(group["name"]) == self._group), None)
