@@ -9,6 +9,8 @@ from typing import Any
 
 import httpx
 
+from servicekit.late_http import LateHttp
+
 LARGEST = 256 * 1024
 """Bytes of a document."""
 LONGEST_WAIT = 5.0
@@ -31,7 +33,7 @@ class Document:
     """Seconds that it may be used without asking again; None where the server does not say."""
 
 
-async def fetch_json(http: httpx.AsyncClient, url: str, *, etag: str = "") -> Document:
+async def fetch_json(http: httpx.AsyncClient | LateHttp, url: str, *, etag: str = "") -> Document:
     """The JSON document at `url`.
 
     Redirects are not followed: whoever is trusted is trusted at the address that was configured.

@@ -7,12 +7,16 @@ _THRESHOLDS = (50_000, 20, 100)
 
 
 def collect_seldom() -> None:
-    """Call it once a service is assembled; it spares each request a tenth of its time or more.
+    """Call it when a service begins to start, whose libraries are all to stay, and so keep it.
 
-    What a request is made of goes when its references do. Looking for cycles in it, and again and
-    again in all that was imported and assembled, would find next to nothing.
+    What a request is made of goes when its references do. Looking for cycles in it would find next
+    to nothing, and takes a tenth of its time or more.
     """
+    gc.set_threshold(*_THRESHOLDS)
+
+
+def keep_what_is_there() -> None:
+    """Call it once a service is assembled: what is there is never looked at again."""
     gc.freeze()
     # Or libraries written in C++ complain on stdout of what nobody took away, in no JSON line.
     atexit.register(gc.unfreeze)
-    gc.set_threshold(*_THRESHOLDS)

@@ -12,6 +12,7 @@ from joserfc.jwk import ECKey, JWKRegistry, Key, OctKey, OKPKey, RSAKey
 
 from servicekit.bounded_fetch import FetchFailed, fetch_json
 from servicekit.errors import Unavailable
+from servicekit.late_http import LateHttp
 
 _log = structlog.get_logger(__name__)
 
@@ -46,7 +47,7 @@ class RemoteKeySource:
     def __init__(
         self,
         url: str | Where,
-        http: httpx.AsyncClient,
+        http: httpx.AsyncClient | LateHttp,
         *,
         algorithms: Collection[str] = ("ES256",),
         refetch_interval: float = 5.0,

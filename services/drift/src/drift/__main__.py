@@ -41,7 +41,7 @@ from drift.version_state import WindowSize
 from servicekit.access_tokens import AccessTokenVerifier, RemoteKeySource
 from servicekit.event_spans import EventSpans
 from servicekit.event_stream import LONGEST_BLOCK, EventConsumer
-from servicekit.garbage import collect_seldom
+from servicekit.garbage import keep_what_is_there
 from servicekit.grpc_server import GrpcServer
 from servicekit.identifiers import new_id
 from servicekit.lifecycle import every, run_until_stopped
@@ -191,7 +191,7 @@ async def serve(settings: Settings) -> None:
             first_read=server.release,
         )
         _serve_metrics(settings)
-        collect_seldom()
+        keep_what_is_there()
         await stack.enter_async_context(server)
         await run_until_stopped(
             follower.run(),

@@ -15,7 +15,7 @@ from gateway.server_certificate import CertificateInvalid
 from gateway.settings import Settings
 from gateway.signing_keys import SigningKeyInvalid
 from gateway.trusted_issuers_file import TrustedIssuersFileInvalid
-from servicekit.garbage import collect_seldom
+from servicekit.garbage import keep_what_is_there
 from servicekit.lifecycle import run_until_stopped
 from servicekit.startup import run_service
 from servicekit.telemetry import configure_tracing
@@ -56,7 +56,7 @@ async def _serve(settings: Settings) -> None:
         certificate = load_certificate(settings)
         listener = listen(settings.http_host, settings.http_port)
         async with assembled(settings, tracer_provider) as gateway:
-            collect_seldom()
+            keep_what_is_there()
             await run_until_stopped(
                 serve(gateway.app, listener, settings, certificate),
                 beside=(

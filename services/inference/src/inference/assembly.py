@@ -4,8 +4,6 @@ from collections.abc import Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-import httpx
-
 from inference.answer_cache import AnswerCache
 from inference.deployments import Deployments
 from inference.grpc_api import SCOPES, SERVICE, InferenceServicer
@@ -25,9 +23,10 @@ from inference.shadows import Shadows
 from inference.stream_availability import StreamAvailability
 from servicekit.access_tokens import AccessTokenVerifier, RemoteKeySource
 from servicekit.event_stream import EventPublisher
-from servicekit.garbage import collect_seldom
+from servicekit.garbage import keep_what_is_there
 from servicekit.grpc_server import GrpcServer
 from servicekit.identifiers import new_id
+from servicekit.late_http import LateHttp
 from servicekit.lifecycle import every, run_until_stopped
 from servicekit.redis_client import open_redis
 from servicekit.revocation_follower import BLOCK, RevocationFollower
@@ -59,7 +58,7 @@ async def serve(settings: Settings, models: ServedModels) -> None:
     )
     revocations = RevocationList(complete=False)
     publisher = EventPublisher(redis, reserve=settings.events_reserve)
-    async with httpx.AsyncClient(timeout=2.0) as http:
+    async with LateHttp(timeout=2.0) as http:
         with ThreadPoolExecutor(1, thread_name_prefix="sealer") as sealer:
             cache_items = settings.answer_cache_items
             recorder = Recorder(
@@ -140,7 +139,7 @@ async def serve(settings: Settings, models: ServedModels) -> None:
             )
             serve_metrics(settings.metrics_address)
             await watch.tell(settled)
-            collect_seldom()
+            keep_what_is_there()
             async with scheduler, server:
                 await readiness.tell()
                 await run_until_stopped(

@@ -40,7 +40,7 @@ from prediction_log.stats_series import StatsSeries
 from prediction_log.stream_rewind import add_rewind_command
 from servicekit.access_tokens import AccessTokenVerifier, RemoteKeySource
 from servicekit.event_stream import LONGEST_BLOCK, EventPublisher
-from servicekit.garbage import collect_seldom
+from servicekit.garbage import keep_what_is_there
 from servicekit.grpc_server import GrpcServer
 from servicekit.identifiers import new_id, new_id_at
 from servicekit.lifecycle import every, run_until_stopped
@@ -68,7 +68,7 @@ async def serve(settings: Settings) -> None:
         OSError: an address cannot be listened on, or a file of keys is not there.
         KeyFileInvalid: a file of keys cannot be used.
     """
-    collect_seldom()
+    keep_what_is_there()
     keys = load_privacy_keys(settings)
     tracer_provider = configure_tracing(_NAME, settings)
     tracer = tracer_provider.get_tracer(_NAME)
