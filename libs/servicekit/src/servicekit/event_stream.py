@@ -1,5 +1,6 @@
 """Facts over Redis Streams: append a batch atomically; consume it with a group, at least once."""
 
+import asyncio
 import time
 from collections.abc import Sequence
 from functools import cache
@@ -9,12 +10,13 @@ import structlog
 from google.protobuf.message import Message
 from prometheus_client import Counter, Histogram
 from redis.asyncio import Redis
-from redis.exceptions import OutOfMemoryError, RedisError
+from redis.exceptions import OutOfMemoryError, RedisError, ResponseError
 
 from servicekit.event_consumer import DATA, TRACEPARENT, TYPE
 from servicekit.event_consumer import LONGEST_BLOCK as LONGEST_BLOCK
 from servicekit.event_consumer import Event as Event
 from servicekit.event_consumer import EventConsumer as EventConsumer
+from servicekit.redis_exchange import Answer, Command, RedisExchange
 from servicekit.stream_groups import entry_order as entry_order
 from servicekit.stream_room import EventStreamFull as EventStreamFull
 from servicekit.stream_room import EventStreamUnavailable as EventStreamUnavailable
@@ -52,12 +54,14 @@ class EventPublisher:
     """Appends messages to streams.
 
     Args:
+        redis: its socket timeout is the longest wait for an acknowledgement.
         reserve: share of Redis's memory that it leaves free, so that consumers can catch up; a
             consumer that publishes leaves none.
     """
 
     def __init__(self, redis: Redis, *, reserve: float = 0.0) -> None:
-        self._redis = redis
+        self._exchange = RedisExchange(redis)
+        self._timeout = redis.get_connection_kwargs().get("socket_timeout")
         self._room = StreamRoom(redis, reserve=reserve)
         self._failing = ""
 
@@ -101,16 +105,34 @@ class EventPublisher:
         self, stream: str, messages: Sequence[Message], traceparents: Sequence[str]
     ) -> None:
         own = current_traceparent()
-        async with self._redis.pipeline(transaction=True) as pipeline:
-            for message, traceparent in zip(messages, traceparents, strict=True):
-                pipeline.xadd(stream, entry_fields(message, traceparent or own))
-            try:
-                await pipeline.execute()
-            except OutOfMemoryError as error:
+        commands = [
+            _addition(stream, message, traceparent or own)
+            for message, traceparent in zip(messages, traceparents, strict=True)
+        ]
+        if len(commands) > 1:
+            commands = [("MULTI",), *commands, ("EXEC",)]
+        try:
+            async with asyncio.timeout(self._timeout):
+                answers = await self._exchange.answers(commands)
+        except (RedisError, OSError) as error:
+            raise stream_away() from error
+        self._raise_refusal(answers)
+
+    def _raise_refusal(self, answers: Sequence[Answer]) -> None:
+        # Of a transaction, EXEC's answer holds those of its commands.
+        of_all = [*answers, *(answers[-1] if isinstance(answers[-1], list) else ())]
+        refusals = [answer for answer in of_all if isinstance(answer, ResponseError)]
+        for refusal in refusals:
+            if isinstance(refusal, OutOfMemoryError):
                 self._room.found_full()
-                raise stream_full() from error
-            except (RedisError, OSError) as error:
-                raise stream_away() from error
+                raise stream_full() from refusal
+        for refusal in refusals:
+            raise stream_away() from refusal
+
+
+def _addition(stream: str, message: Message, traceparent: str) -> Command:
+    fields = entry_fields(message, traceparent)
+    return ("XADD", stream, "*", *(part for field in fields.items() for part in field))
 
 
 @cache

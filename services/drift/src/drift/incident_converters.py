@@ -7,6 +7,7 @@ from google.protobuf.timestamp_pb2 import Timestamp
 from drift.domain import Estimate
 from drift.incident_desk import Shown
 from drift.incidents import IncidentState
+from servicekit.timestamps import to_timestamp
 from weir.drift.v1 import drift_pb2
 from weir.drift.v1 import incidents_pb2 as pb
 
@@ -68,11 +69,7 @@ def from_shown(shown: Shown) -> pb.Incident:
 
 
 def _moment(at: datetime | None) -> Timestamp | None:
-    if at is None:
-        return None
-    moment = Timestamp()
-    moment.FromDatetime(at)
-    return moment
+    return None if at is None else to_timestamp(at)
 
 
 def _estimate(estimate: Estimate) -> drift_pb2.Estimate:

@@ -17,6 +17,7 @@ from gateway.log_answers import (
 )
 from gateway.upstream import answer_of, optional_field
 from servicekit.errors import NotFound
+from servicekit.timestamps import to_timestamp
 from weir.predictions.v1 import keeping_pb2, predictions_pb2_grpc
 from weir.predictions.v1 import predictions_pb2 as pb
 
@@ -138,11 +139,7 @@ def filter_of(query: PredictionQuery) -> pb.PredictionFilter:
 
 def timestamp_of(moment: datetime | None) -> Timestamp | None:
     """A moment as the contract has it."""
-    if moment is None:
-        return None
-    stamp = Timestamp()
-    stamp.FromDatetime(moment.astimezone(UTC))
-    return stamp
+    return None if moment is None else to_timestamp(moment.astimezone(UTC))
 
 
 def _logged(message: pb.LoggedPrediction) -> LoggedPrediction:

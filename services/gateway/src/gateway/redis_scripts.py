@@ -9,7 +9,7 @@ from redis.asyncio import Redis
 from redis.exceptions import NoScriptError
 
 from gateway.quota_scripts import Script
-from gateway.redis_exchange import Command, RedisExchange
+from servicekit.redis_exchange import Command, RedisExchange
 
 
 @dataclass(slots=True)

@@ -2,12 +2,11 @@
 
 import time
 
-from google.protobuf.timestamp_pb2 import Timestamp
-
 from inference.delegation import speaker_of
 from inference.domain import Fault, FeatureValue, Item, Outcome, Prediction
 from inference.model_repository import ModelStatus, VersionState
 from servicekit.request_context import Principal
+from servicekit.timestamps import to_timestamp
 from weir.inference.v1 import inference_pb2 as pb
 
 _REASONS = {
@@ -82,8 +81,6 @@ def from_outcome(outcome: Outcome) -> pb.ItemOutcome:
 
 
 def _from_prediction(prediction: Prediction) -> pb.Prediction:
-    predicted_at = Timestamp()
-    predicted_at.FromDatetime(prediction.predicted_at)
     return pb.Prediction(
         prediction_id=str(prediction.prediction_id),
         model=prediction.model,
@@ -95,7 +92,7 @@ def _from_prediction(prediction: Prediction) -> pb.Prediction:
             for label, probability in prediction.scored.probabilities.items()
         ],
         inference_ms=prediction.scored.milliseconds,
-        predicted_at=predicted_at,
+        predicted_at=to_timestamp(prediction.predicted_at),
         unlogged=prediction.unlogged,
         cached=prediction.scored.cached,
         input_tokens=prediction.scored.facts.tokens,
@@ -122,5 +119,5 @@ def from_model(status: ModelStatus) -> pb.Model:
             reason=each.reason,
         )
         if each.loaded:
-            described.loaded_at.FromDatetime(each.loaded.loaded_at)
+            described.loaded_at.CopyFrom(to_timestamp(each.loaded.loaded_at))
     return model

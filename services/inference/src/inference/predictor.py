@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Callable, Mapping, Sequence
+from functools import lru_cache
 from typing import Protocol
 from uuid import UUID
 
@@ -161,11 +162,10 @@ class Predictor:
     def _show(self, items: Sequence[Item], outcomes: Sequence[Outcome], started: int) -> None:
         for item, outcome in zip(items, outcomes, strict=True):
             if isinstance(outcome, Prediction):
-                PREDICTIONS.labels(outcome.model, outcome.model_version).inc()
+                predictions, seconds = _series(outcome.model, outcome.model_version)
+                predictions.inc()
                 if not outcome.scored.cached:
-                    MODEL_SECONDS.labels(outcome.model, outcome.model_version).observe(
-                        outcome.scored.milliseconds / 1e3
-                    )
+                    seconds.observe(outcome.scored.milliseconds / 1e3)
             if self._spans and item.traceparent:
                 self._spans.show(item, outcome, started, time.time_ns())
 
@@ -185,6 +185,12 @@ def prediction_of(
         label=label,
         confidence=answer.probabilities.get(label, 0.0),
     )
+
+
+@lru_cache(maxsize=256)
+def _series(model: str, version: str) -> tuple[Counter, Histogram]:
+    """A version's children; looking them up anew costs more than counting."""
+    return PREDICTIONS.labels(model, version), MODEL_SECONDS.labels(model, version)
 
 
 def _raise_if_hopeless(outcomes: Sequence[Outcome]) -> None:

@@ -5,7 +5,6 @@ from dataclasses import replace
 from typing import Literal
 
 import structlog
-from google.protobuf.timestamp_pb2 import Timestamp
 from prometheus_client import Counter
 
 from inference.domain import (
@@ -22,6 +21,7 @@ from inference.domain import (
 from inference.sealing import InputSealer
 from servicekit.event_stream import EventPublisher, EventStreamUnavailable
 from servicekit.telemetry import current_trace_id
+from servicekit.timestamps import to_timestamp
 from weir.events.v1 import events_pb2
 from weir.predictions.v1 import keeping_pb2
 
@@ -107,12 +107,10 @@ def _traceparents(predictions: Sequence[Prediction]) -> list[str]:
 
 def _event(prediction: Prediction, sealed_input: bytes) -> events_pb2.PredictionRecorded:
     item, scored = prediction.item, prediction.scored
-    predicted_at = Timestamp()
-    predicted_at.FromDatetime(prediction.predicted_at)
     watched = scored.watched or _UNWATCHED
     return events_pb2.PredictionRecorded(
         prediction_id=str(prediction.prediction_id),
-        predicted_at=predicted_at,
+        predicted_at=to_timestamp(prediction.predicted_at),
         model=prediction.model,
         model_version=prediction.model_version,
         tenant=item.caller.tenant,

@@ -1,9 +1,6 @@
 """AuditService over gRPC."""
 
-from datetime import datetime
 from typing import Any
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from prediction_log.audit_facts import AuditFacts
 from prediction_log.audit_queries import AuditFilter, AuditQueries, ChainedRecord
@@ -12,6 +9,7 @@ from prediction_log.cursors import make_cursor, read_cursor
 from prediction_log.filter_conversion import moment_from
 from prediction_log.tenancy import address_of, client_of, sees_all_tenants, tenant_of
 from servicekit import request_context
+from servicekit.timestamps import to_timestamp
 from weir.predictions.v1 import audit_pb2, audit_pb2_grpc
 
 SERVICE = audit_pb2.DESCRIPTOR.services_by_name["AuditService"].full_name
@@ -75,8 +73,8 @@ def _to_record(chained: ChainedRecord) -> audit_pb2.AuditRecord:
     record = chained.record
     return audit_pb2.AuditRecord(
         event_id=str(record.id),
-        occurred_at=_timestamp(record.occurred_at),
-        recorded_at=_timestamp(chained.recorded_at),
+        occurred_at=to_timestamp(record.occurred_at),
+        recorded_at=to_timestamp(chained.recorded_at),
         action=record.action,
         outcome=record.outcome,
         client_id=record.client_id or "",
@@ -87,9 +85,3 @@ def _to_record(chained: ChainedRecord) -> audit_pb2.AuditRecord:
         target=record.target or "",
         sequence=chained.sequence,
     )
-
-
-def _timestamp(moment: datetime) -> Timestamp:
-    timestamp = Timestamp()
-    timestamp.FromDatetime(moment)
-    return timestamp

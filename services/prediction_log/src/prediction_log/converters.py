@@ -1,9 +1,6 @@
 """Requests into the log's own words, and its answers back."""
 
-from datetime import datetime
 from uuid import UUID
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from prediction_log.domain import (
     MAX_COMMENT,
@@ -17,6 +14,7 @@ from prediction_log.domain import (
 from prediction_log.errors import InvalidRequest
 from prediction_log.feedback import Opinion
 from servicekit.errors import FieldViolation
+from servicekit.timestamps import to_timestamp
 from weir.predictions.v1 import keeping_pb2, predictions_pb2
 
 _KEEPING = {
@@ -104,7 +102,7 @@ def to_prediction(logged: LoggedPrediction) -> predictions_pb2.LoggedPrediction:
     record = logged.record
     return predictions_pb2.LoggedPrediction(
         prediction_id=str(record.id),
-        predicted_at=_timestamp(record.predicted_at),
+        predicted_at=to_timestamp(record.predicted_at),
         model=record.model,
         model_version=record.model_version,
         client_id=record.client_id,
@@ -128,15 +126,9 @@ def to_feedback(record: FeedbackRecord) -> predictions_pb2.Feedback:
     """One feedback as the contract has it."""
     return predictions_pb2.Feedback(
         feedback_id=str(record.id),
-        given_at=_timestamp(record.given_at),
+        given_at=to_timestamp(record.given_at),
         client_id=record.client_id,
         correct_label=record.correct_label or "",
         score=record.score,
         comment=record.comment or "",
     )
-
-
-def _timestamp(moment: datetime) -> Timestamp:
-    timestamp = Timestamp()
-    timestamp.FromDatetime(moment)
-    return timestamp

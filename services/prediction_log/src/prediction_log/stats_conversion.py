@@ -1,9 +1,6 @@
 """Questions for statistics into the log's own words, and the numbers back."""
 
 from collections.abc import Mapping
-from datetime import datetime
-
-from google.protobuf.timestamp_pb2 import Timestamp
 
 from prediction_log.converters import invalid, text_from
 from prediction_log.domain import PredictionFilter, PredictionStats
@@ -12,6 +9,7 @@ from prediction_log.rollup_queries import Line
 from prediction_log.rollup_spans import Granularity
 from prediction_log.stats_series import Series
 from prediction_log.tally import Tally
+from servicekit.timestamps import to_timestamp
 from weir.predictions.v1 import predictions_pb2
 
 _GRANULARITIES = {
@@ -77,7 +75,7 @@ def to_series(series: Series) -> predictions_pb2.GetStatsSeriesResponse:
 def _to_bucket(line: Line, tally: Tally) -> predictions_pb2.BucketStats:
     stats = tally.stats()
     return predictions_pb2.BucketStats(
-        start=_timestamp(line.start),
+        start=to_timestamp(line.start),
         model=line.model,
         model_version=line.model_version,
         predictions=stats.predictions,
@@ -97,9 +95,3 @@ def _to_bucket(line: Line, tally: Tally) -> predictions_pb2.BucketStats:
 def _named(labels: Mapping[str, int]) -> dict[str, int]:
     """Without what models that do not classify have answered."""
     return {label: predictions for label, predictions in labels.items() if label}
-
-
-def _timestamp(moment: datetime) -> Timestamp:
-    timestamp = Timestamp()
-    timestamp.FromDatetime(moment)
-    return timestamp

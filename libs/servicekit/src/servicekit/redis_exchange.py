@@ -2,8 +2,8 @@
 
 The library's own way of a command takes a connection from its pool and puts it back, packs in
 Python, and asks whether to retry and to measure: that is more CPU than all the rest of a quota
-decision. Here a connection is kept between commands, and the library does what it is best at:
-connecting, TLS, logging in, and reading answers.
+decision, and as much as making the events of a batch. Here a connection is kept between commands,
+and the library does what it is best at: connecting, TLS, logging in, and reading answers.
 """
 
 import math
@@ -16,7 +16,7 @@ from redis.asyncio.connection import AbstractConnection
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-Command = tuple[str | int, ...]
+Command = tuple[str | bytes | int, ...]
 """Its name and arguments."""
 Answer = int | bytes | None | list["Answer"] | ResponseError
 

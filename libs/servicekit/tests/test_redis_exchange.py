@@ -7,8 +7,8 @@ import pytest
 from redis.exceptions import ConnectionError as RedisConnectionError
 from redis.exceptions import ResponseError
 
-from gateway.redis_exchange import RedisExchange
 from servicekit.redis_client import open_redis
+from servicekit.redis_exchange import RedisExchange
 from testkit.stores import Store, running_redis
 
 
