@@ -75,10 +75,11 @@ class CoalescingSettings(EnvironmentSettings):
     """How requests share calls to inference."""
 
     inference_calls: int = Field(
-        default=2,
+        default=4,
         gt=0,
         description="Calls in flight for one model before further requests wait to share the next "
-        "one; two for each replica of inference keep them all busy. Full calls do not wait.",
+        "one. Four for each replica of inference: with two they are as busy, but requests wait "
+        "half a call longer. Full calls do not wait.",
     )
     inference_most_calls: int = Field(
         default=32, gt=0, description="Most shared calls in flight for one model."
