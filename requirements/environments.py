@@ -31,7 +31,7 @@ OLDEST_PYTHON = "3.11"
 INTERPRETER = getattr(sys, "_base_executable", None) or sys.executable
 
 CONTRACTS, SERVICEKIT, TESTKIT = "libs/contracts", "libs/servicekit", "libs/testkit"
-# What training and inference measure alike.
+# What training, inference and drift measure alike.
 MEASURES = "libs/measures"
 LOCAL = "deploy/local"
 SERVICES = ("gateway", "inference", "prediction_log", "drift")
@@ -69,8 +69,8 @@ ENVIRONMENTS: Mapping[str, Environment] = {
     "dev": Environment(
         ".venv", ("dev",), (CONTRACTS, SERVICEKIT, MEASURES, TESTKIT, LOCAL, *SERVICE_PATHS)
     ),
-    **{name: _tests_of(name) for name in SERVICES if name != "inference"},
-    "inference": _tests_of("inference", MEASURES),
+    **{name: _tests_of(name) for name in ("gateway", "prediction_log")},
+    **{name: _tests_of(name, MEASURES) for name in ("inference", "drift")},
     "training": Environment(
         ".venvs/training",
         ("training", "testing"),

@@ -1,6 +1,6 @@
 """Facts of predictions and feedback as columns, one for each signal."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from hashlib import blake2b
 
 import numpy as np
@@ -11,6 +11,7 @@ from drift.distinct_inputs import hash_prefix
 from drift.domain import FeedbackFacts, PredictionFacts, Projection
 from drift.signals import CategoryColumn, Column, RatioColumn, Watched
 from drift.vector_reservoir import UNKNOWN, VectorRows
+from measures.scripts import dominant
 
 
 def prediction_columns(predictions: Sequence[PredictionFacts]) -> dict[Watched, Column]:
@@ -56,7 +57,7 @@ def key_of(prediction_id: str) -> bytes:
 def _texts(texts: Sequence[PredictionFacts]) -> dict[Watched, Column]:
     # Texts without a letter, and events of a replica that does not count them yet, have no script.
     written = [each.letters for each in texts if each.letters]
-    scripts = [_script(letters) for letters in written]
+    scripts = [dominant(letters) for letters in written]
     totals = _floats(sum(letters.values()) for letters in written)
     own = _floats(letters[script] for letters, script in zip(written, scripts, strict=True))
     return {
@@ -102,11 +103,6 @@ def _vectors(
         ).astype(np.float32),
         outcomes=np.full(len(projected), UNKNOWN, np.int8),
     )
-
-
-def _script(letters: Mapping[str, int]) -> str:
-    """That of the most letters, the first by name of several: as training decides it."""
-    return min(letters, key=lambda script: (-letters[script], script))
 
 
 def _certainty(known: Sequence[Sequence[float]]) -> dict[Watched, Column]:
