@@ -117,7 +117,8 @@ def drift() -> Dashboard:
             graph(
                 "Windows closed",
                 "In an hour, by what came of them. None for long: no traffic, or the watch "
-                "stands still. `not_judged`: no reference, or not enough data.",
+                "stands still. `not_judged`: no reference, or not enough data; `set_aside`: "
+                "judging failed.",
                 {
                     "{{model}} {{model_version}} {{outcome}}": "sum by "
                     "(model, model_version, outcome) (increase(weir_drift_windows_total[1h]))"

@@ -14,6 +14,7 @@ from .backends import PREDICTED_AT, PREDICTION_ID, Backends
 from .conftest import Call
 from .test_predict import refused, wrong_field
 
+SET_ASIDE_ID = "0199f3c2-6f0a-7c1e-9d55-2b8f4c6e0a12"
 MODEL = "/v1/drift/models/sentiment"
 RANGES = {
     "reference": {"from": "2026-11-01T00:00:00Z", "to": "2026-11-08T00:00:00+01:00"},
@@ -40,6 +41,13 @@ async def test_kept_reports_are_listed(get: Call, backends: Backends) -> None:
         judged=True,
         reference_id="package",
     )
+    backends.drift.reports.reports.add(
+        report_id=SET_ASIDE_ID,
+        first_predicted_at=PREDICTED_AT,
+        last_predicted_at=PREDICTED_AT,
+        rows=500,
+        fault="ValueError",
+    )
     assert (await get(f"{MODEL}/reports", version="1")).json() == {
         "model": "sentiment",
         "model_version": "1",
@@ -52,7 +60,18 @@ async def test_kept_reports_are_listed(get: Call, backends: Backends) -> None:
                 "drifted": ["label"],
                 "judged": True,
                 "reference_id": "package",
-            }
+                "fault": None,
+            },
+            {
+                "report_id": SET_ASIDE_ID,
+                "first_predicted_at": "2026-09-21T14:13:20Z",
+                "last_predicted_at": "2026-09-21T14:13:20Z",
+                "rows": 500,
+                "drifted": [],
+                "judged": False,
+                "reference_id": None,
+                "fault": "ValueError",
+            },
         ],
     }
 

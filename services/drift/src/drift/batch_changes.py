@@ -6,9 +6,19 @@ from dataclasses import dataclass, field
 from google.protobuf.message import Message
 
 from drift.domain import ModelVersion, Population
+from drift.judging_faults import WindowUnjudgeable
 from drift.state_transaction import StateTransaction, Versions
 from drift.version_state import PopulationState, VersionState
 from drift.window_history import KeptWindow
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """A window that closed and could not be judged."""
+
+    of: Population
+    window_id: str
+    fault: WindowUnjudgeable
 
 
 @dataclass(slots=True)
@@ -24,6 +34,7 @@ class Batch:
     """Tenants that lost theirs; they may have got new ones."""
     outcomes: Counter[tuple[Population, str]] = field(default_factory=Counter)
     """Of the windows that were filled."""
+    set_aside: list[SetAside] = field(default_factory=list)
     repeated: int = 0
     kept: dict[Population, list[KeptWindow]] = field(default_factory=dict)
     told: list[tuple[str, Message]] = field(default_factory=list)

@@ -243,6 +243,7 @@ def from_summary(summary: WindowSummary) -> pb.ReportSummary:
         drifted=summary.drifted,
         judged=summary.judged,
         reference_id=summary.reference_id,
+        fault=summary.fault,
     )
     answer.first_predicted_at.FromDatetime(summary.first_predicted_at)
     answer.last_predicted_at.FromDatetime(summary.last_predicted_at)

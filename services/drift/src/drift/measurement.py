@@ -16,6 +16,7 @@ from drift.domain import ModelVersion, Population, ReferenceInvalid, ReferenceMi
 from drift.impact import estimate_impact
 from drift.incidents import JudgedWindow
 from drift.judging import judge
+from drift.judging_faults import judging
 from drift.references_in_force import ReferencesInForce
 from drift.signals import PACKAGE, SignalReference
 from drift.version_state import Window
@@ -106,6 +107,7 @@ class Measurer:
 
         Raises:
             StateUnavailable: nobody can say now which one is in force.
+            WindowUnjudgeable: nobody can say what it shows.
         """
         about = of.about
         try:
@@ -116,7 +118,8 @@ class Measurer:
             )
             return None
         # A version's first verdict takes half a second; calls must not wait for it.
-        return await asyncio.to_thread(self._measured, of, reference, window, last_entry)
+        with judging():
+            return await asyncio.to_thread(self._measured, of, reference, window, last_entry)
 
     def _measured(
         self, of: Population, reference: SignalReference, window: Window, last_entry: str

@@ -10,13 +10,12 @@ of others came between them.
 """
 
 import asyncio
-from collections import Counter
 from collections.abc import Awaitable, Callable, Sequence
 from datetime import datetime
 
-import prometheus_client
 import structlog
 
+from drift.batch_accounts import account
 from drift.batch_changes import Batch
 from drift.break_incidents import on_break
 from drift.break_watch import FEEDBACK_ERROR, BreakWatch
@@ -43,30 +42,6 @@ CONSUMER = "drift"
 own, entries of a replica that is gone would come a minute after the newer ones, and be skipped."""
 BATCH_SIZE = 5000
 """Each batch stores the windows that it changed, some hundred KB each."""
-
-APPLIED = prometheus_client.Counter(
-    "weir_drift_events_applied_total", "Events that the windows or counts hold.", ["stream"]
-)
-SKIPPED = prometheus_client.Counter(
-    "weir_drift_events_skipped_total", "Events that made no sense.", ["stream", "reason"]
-)
-CLOSED = prometheus_client.Counter("weir_drift_windows_closed_total", "Windows that were filled.")
-WINDOWS = prometheus_client.Counter(
-    "weir_drift_windows_total",
-    "Windows that were filled, by outcome: drift, no_drift, or not_judged where there was no "
-    "reference or not enough data.",
-    ["model", "model_version", "outcome"],
-)
-TENANT_WINDOWS = prometheus_client.Counter(
-    "weir_drift_tenant_windows_total",
-    "Windows of single tenants that were filled, by outcome; windows of all tenants have their "
-    "predictions, too.",
-    ["model", "model_version", "outcome"],
-)
-
-REPEATED = prometheus_client.Counter(
-    "weir_drift_events_repeated_total", "Predictions that had been appended before.", ["stream"]
-)
 
 
 class EarlierEntriesHeld(Exception):
@@ -172,7 +147,7 @@ class Monitor:
                 batch.tenants,
                 batch.dropped,
             )
-        _account(stream, len(facts), skipped, batch)
+        account(stream, len(facts), skipped, batch)
 
     async def _fold_predictions(
         self, batch: Batch, state: VersionState, facts: Facts[PredictionFacts]
@@ -246,16 +221,3 @@ class Monitor:
             await self._tenants.forget(batch, version)
             _log.warning("version_forgotten", model=version.model, version=version.version)
         return forgotten
-
-
-def _account(stream: str, read: int, skipped: Counter[str], batch: Batch) -> None:
-    APPLIED.labels(stream).inc(read - batch.repeated)
-    REPEATED.labels(stream).inc(batch.repeated)
-    CLOSED.inc(batch.outcomes.total())
-    for (of, outcome), count in batch.outcomes.items():
-        windows = TENANT_WINDOWS if of.tenant else WINDOWS
-        windows.labels(of.about.model, of.about.version, outcome).inc(count)
-    for reason, count in skipped.items():
-        SKIPPED.labels(stream, reason).inc(count)
-    if skipped:
-        _log.warning("events_skipped", stream=stream, reasons=dict(skipped))

@@ -6,6 +6,7 @@ from prometheus_client import Gauge
 
 from drift.comparison import compare
 from drift.domain import ModelVersion, ReferenceInvalid, ReferenceMissing, StateUnavailable
+from drift.judging_faults import WindowUnjudgeable, judging
 from drift.references_in_force import ReferencesInForce
 from drift.state_store import StateStore
 from drift.version_state import Window, WindowSize
@@ -95,7 +96,12 @@ class Observer:
             reference = await self._references.find(version)
         except (ReferenceMissing, ReferenceInvalid):
             return None
-        signals = compare(reference.window, window.observed, self._minimum_rows)
+        try:
+            with judging():
+                signals = compare(reference.window, window.observed, self._minimum_rows)
+        except WindowUnjudgeable:
+            # It is told when the window closes; the other versions have their values.
+            return {}
         return {
             (version.model, version.version, signal.name, statistic): value
             for signal in signals

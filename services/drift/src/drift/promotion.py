@@ -46,6 +46,12 @@ class IncidentInRange(Conflict):
     reason = "INCIDENT_IN_RANGE"
 
 
+class WindowSetAside(Conflict):
+    """The range holds a window that could not be judged: nobody knows what would be usual then."""
+
+    reason = "WINDOW_SET_ASIDE"
+
+
 class ReasonInvalid(InvalidInput):
     """A change of the reference needs a reason."""
 

@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from drift.domain import FeedbackSummary, Population
 from drift.history_store import HistoryStore
 from drift.intervals import wilson
+from drift.judging_faults import judging
 from drift.model_versions import ModelVersions
 from drift.report import Report
 from drift.report_document import ReportComposer
@@ -81,6 +82,7 @@ class RangeComparer:
             ModelUnknown: there are neither predictions nor a reference.
             RangeInvalid: a range cannot be used; says which and why.
             StateUnavailable: the windows cannot be read now.
+            WindowUnjudgeable: comparing them fails.
         """
         _check(reference, window)
         of = Population(await self._versions.find(model, version), tenant)
@@ -93,7 +95,8 @@ class RangeComparer:
         self._check_rows("reference", reference, before, kept)
         self._check_rows("window", window, now, kept)
         known = await self._versions.reference_if_usable(of.about)
-        return await asyncio.to_thread(self._compared, of, reference, before, now, known)
+        with judging():
+            return await asyncio.to_thread(self._compared, of, reference, before, now, known)
 
     async def _windows(self, of: Population, ranges: Sequence[TimeRange]) -> list["_KeptWindow"]:
         """Those that began in one of the ranges, and the spans of all others."""

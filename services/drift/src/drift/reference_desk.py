@@ -19,6 +19,7 @@ from drift.model_versions import ModelVersions
 from drift.promotion import (
     Draft,
     ReferenceTooLarge,
+    WindowSetAside,
     WindowsMissing,
     begun_anew,
     check_incidents,
@@ -100,6 +101,7 @@ class ReferenceDesk:
             NameInvalid, ModelUnknown: there is no such model version.
             RangeInvalid, ReasonInvalid: the range or the reason is none.
             WindowsMissing, ReferenceTooSmall, ReferenceTooLarge: these windows cannot be one.
+            WindowSetAside: one of them could not be judged.
             IncidentInRange: nobody accepted that they drifted.
             StateUnavailable: the store is away or busy.
         """
@@ -184,6 +186,11 @@ class ReferenceDesk:
         for summary in reversed(summaries):
             if summary.first_predicted_at not in of:
                 continue
+            if summary.fault:
+                raise WindowSetAside(
+                    f"The window {summary.window_id} in this range could not be judged "
+                    f"({summary.fault}). Choose a range without it."
+                )
             window = await self._history.window(together, summary.window_id)
             if window is not None:
                 await asyncio.to_thread(draft.add, window)

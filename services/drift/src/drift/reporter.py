@@ -8,6 +8,7 @@ from itertools import takewhile
 
 from drift.domain import FeedbackSummary, ModelVersion, Population
 from drift.history_store import HistoryStore
+from drift.judging_faults import judging
 from drift.model_versions import ModelVersions
 from drift.report import Report
 from drift.report_document import ReportComposer
@@ -57,6 +58,7 @@ class Reporter:
             TenantUnwatched: the tenant has no windows of its own.
             ReportUnknown: no such window is kept.
             ReferenceMissing, ReferenceInvalid: there is nothing to compare with.
+            WindowUnjudgeable: comparing it fails.
             StateUnavailable: the windows cannot be read now.
         """
         about = await self._versions.find(model, version)
@@ -114,16 +116,16 @@ class Reporter:
         reference = await self._versions.reference(of.about)
         # What drifted from another reference began something else.
         alike = takewhile(lambda each: each.reference_id == reference.reference_id, before)
-        # The first verdict on windows of a size takes half a second; calls must not wait for it.
-        return await asyncio.to_thread(
-            partial(
-                self._composer.compose,
-                reference,
-                window,
-                generated_at=self._clock(),
-                feedback=feedback,
-                report_id=report_id,
-                tenant=of.tenant,
-                earlier=lasting(list(alike)),
-            )
+        compose = partial(
+            self._composer.compose,
+            reference,
+            window,
+            generated_at=self._clock(),
+            feedback=feedback,
+            report_id=report_id,
+            tenant=of.tenant,
+            earlier=lasting(list(alike)),
         )
+        with judging():
+            # The first verdict on windows of a size takes half a second; calls must not wait.
+            return await asyncio.to_thread(compose)

@@ -1,18 +1,26 @@
-"""What follows when a window is full: it is measured, kept and told, and incidents take notice."""
+"""What follows when a window is full: it is measured, kept and told, and incidents take notice.
+
+One that cannot be judged is kept with that mark, and neither told nor noticed by incidents: its
+fault must not stop the windows after it.
+"""
 
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
-from drift.batch_changes import Batch
+from drift.batch_changes import Batch, SetAside
 from drift.break_incidents import with_calm
 from drift.domain import ModelVersion, Population
 from drift.event_converters import from_measurement
 from drift.incident_events import from_told
-from drift.incidents import Told, observe
-from drift.measurement import Measured, Measurement, Measurer, measurement_id
-from drift.version_state import PopulationState, Window
-from drift.window_history import kept_window
+from drift.incidents import IncidentBook, Told, observe
+from drift.judging_faults import WindowUnjudgeable, judging
+from drift.measurement import Measured, Measurer, measurement_id
+from drift.version_state import PopulationState
+from drift.window_history import KeptWindow, kept_window
 from servicekit.identifiers import new_id
+
+SET_ASIDE = "set_aside"
+"""The outcome of a window that cannot be judged."""
 
 
 class WindowCloser:
@@ -48,21 +56,28 @@ class WindowCloser:
         Args:
             entry_id: of the prediction that filled it.
         """
-        if state.closed is None:
+        window = state.closed
+        if window is None or window.last_predicted_at is None:
             return
-        measured = await self._measurer.measure(of, state.closed, entry_id)
+        window_id = str(measurement_id(of, window.last_predicted_at, entry_id))
+        try:
+            measured = await self._measurer.measure(of, window, entry_id)
+            with judging():
+                state.incidents, changes = self._observed(of, state.incidents, measured)
+        except WindowUnjudgeable as fault:
+            batch.outcomes[of, SET_ASIDE] += 1
+            batch.set_aside.append(SetAside(of, window_id, fault))
+            self._keep(batch, of, kept_window(window, window_id, None, fault=fault.error))
+            return
         batch.outcomes[of, _outcome(measured)] += 1
-        self._keep(batch, of, state.closed, entry_id, measured.measurement if measured else None)
         if measured is None:
+            self._keep(batch, of, kept_window(window, window_id, None))
             return
+        told = measured.measurement
+        self._keep(batch, of, kept_window(window, window_id, told.drifted(), told.reference_id))
         if not of.tenant:
             # The log's rows of measurements name no tenant; incidents do.
-            fact = from_measurement(measured.measurement)
-            batch.told.append((self._measurements_stream, fact))
-        window = with_calm(state.incidents, measured.judged)
-        state.incidents, changes = observe(
-            state.incidents, window, tenant=of.tenant, now=self._clock(), make_id=new_id
-        )
+            batch.told.append((self._measurements_stream, from_measurement(told)))
         self.tell(batch, of.about, changes)
 
     def tell(self, batch: Batch, about: ModelVersion, changes: Sequence[Told]) -> None:
@@ -73,23 +88,16 @@ class WindowCloser:
         """Closed windows of it that are kept."""
         return self._kept_tenant_windows if of.tenant else self._kept_windows
 
-    def _keep(
-        self,
-        batch: Batch,
-        of: Population,
-        window: Window,
-        entry_id: str,
-        measurement: Measurement | None,
-    ) -> None:
-        if window.last_predicted_at is None:
-            return
-        window_id = str(measurement_id(of, window.last_predicted_at, entry_id))
-        kept = kept_window(
-            window,
-            window_id,
-            measurement.drifted() if measurement else None,
-            measurement.reference_id if measurement else "",
-        )
+    def _observed(
+        self, of: Population, book: IncidentBook, measured: Measured | None
+    ) -> tuple[IncidentBook, Sequence[Told]]:
+        """The incidents after a window, and what is to be told of them."""
+        if measured is None:
+            return book, []
+        window = with_calm(book, measured.judged)
+        return observe(book, window, tenant=of.tenant, now=self._clock(), make_id=new_id)
+
+    def _keep(self, batch: Batch, of: Population, kept: KeptWindow | None) -> None:
         if kept is not None:
             # Those beyond the limit would be written to be taken away.
             most = self.most_kept(of)

@@ -34,9 +34,11 @@ class WindowSummary:
     drifted: tuple[str, ...]
     """Signals, by name."""
     judged: bool
-    """Whether there was a reference to compare it with."""
+    """Whether there was a reference to compare it with, and that did not fail."""
     reference_id: str
     """Of that one; empty where there was none."""
+    fault: str = ""
+    """The type of the error, where it could not be judged; empty else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,6 +105,7 @@ def _encode(summary: WindowSummary) -> str:
             "drifted": summary.drifted,
             "judged": summary.judged,
             "reference": summary.reference_id,
+            "fault": summary.fault,
         }
     )
 
@@ -118,17 +121,23 @@ def read_summary(window_id: str, content: bytes) -> WindowSummary:
         tuple(found["drifted"]),
         bool(found["judged"]),
         found.get("reference", PACKAGE if found["judged"] else ""),
+        found.get("fault", ""),
     )
 
 
 def kept_window(
-    window: Window, window_id: str, drifted: Collection[str] | None, reference_id: str = ""
+    window: Window,
+    window_id: str,
+    drifted: Collection[str] | None,
+    reference_id: str = "",
+    fault: str = "",
 ) -> KeptWindow | None:
     """A window that closed; None for one without predictions.
 
     Args:
-        drifted: signals, by name; None where there was no reference to compare with.
-        reference_id: of that one.
+        drifted: signals, by name; None where it was not judged.
+        reference_id: of the reference that it was compared with.
+        fault: the type of the error that judging it ended with.
     """
     if window.first_predicted_at is None or window.last_predicted_at is None:
         return None
@@ -140,6 +149,7 @@ def kept_window(
         tuple(sorted(drifted or ())),
         drifted is not None,
         reference_id,
+        fault,
     )
     return KeptWindow(summary, window)
 

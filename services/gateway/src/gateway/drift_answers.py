@@ -219,10 +219,17 @@ class ReportSummary(BaseModel):
     drifted: list[str] = Field(
         examples=[["input_tokens"]], description="Signals that had drifted when it closed."
     )
-    judged: bool = Field(description="Whether there was a reference when it closed.")
+    judged: bool = Field(
+        description="Whether there was a reference when it closed, and comparing did not fail."
+    )
     reference_id: str | None = Field(
         description="The reference in force then: `package`, or the id of a promoted one.",
         examples=["package"],
+    )
+    fault: str | None = Field(
+        description="The type of the error where the window could not be judged. It opens no "
+        "incident and becomes no reference.",
+        examples=["ValueError"],
     )
 
 

@@ -216,6 +216,7 @@ def to_reports(message: pb.ListReportsResponse) -> KeptReports:
                 drifted=list(each.drifted),
                 judged=each.judged,
                 reference_id=each.reference_id or None,
+                fault=each.fault or None,
             )
             for each in message.reports
         ],

@@ -127,7 +127,7 @@ class ListReportsResponse(_message.Message):
     def __init__(self, model: _Optional[str] = ..., model_version: _Optional[str] = ..., reports: _Optional[_Iterable[_Union[ReportSummary, _Mapping]]] = ...) -> None: ...
 
 class ReportSummary(_message.Message):
-    __slots__ = ("report_id", "first_predicted_at", "last_predicted_at", "rows", "drifted", "judged", "reference_id")
+    __slots__ = ("report_id", "first_predicted_at", "last_predicted_at", "rows", "drifted", "judged", "reference_id", "fault")
     REPORT_ID_FIELD_NUMBER: _ClassVar[int]
     FIRST_PREDICTED_AT_FIELD_NUMBER: _ClassVar[int]
     LAST_PREDICTED_AT_FIELD_NUMBER: _ClassVar[int]
@@ -135,6 +135,7 @@ class ReportSummary(_message.Message):
     DRIFTED_FIELD_NUMBER: _ClassVar[int]
     JUDGED_FIELD_NUMBER: _ClassVar[int]
     REFERENCE_ID_FIELD_NUMBER: _ClassVar[int]
+    FAULT_FIELD_NUMBER: _ClassVar[int]
     report_id: str
     first_predicted_at: _timestamp_pb2.Timestamp
     last_predicted_at: _timestamp_pb2.Timestamp
@@ -142,7 +143,8 @@ class ReportSummary(_message.Message):
     drifted: _containers.RepeatedScalarFieldContainer[str]
     judged: bool
     reference_id: str
-    def __init__(self, report_id: _Optional[str] = ..., first_predicted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_predicted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rows: _Optional[int] = ..., drifted: _Optional[_Iterable[str]] = ..., judged: _Optional[bool] = ..., reference_id: _Optional[str] = ...) -> None: ...
+    fault: str
+    def __init__(self, report_id: _Optional[str] = ..., first_predicted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., last_predicted_at: _Optional[_Union[datetime.datetime, _timestamp_pb2.Timestamp, _Mapping]] = ..., rows: _Optional[int] = ..., drifted: _Optional[_Iterable[str]] = ..., judged: _Optional[bool] = ..., reference_id: _Optional[str] = ..., fault: _Optional[str] = ...) -> None: ...
 
 class TimeRange(_message.Message):
     __slots__ = ("to",)
