@@ -42,6 +42,7 @@ class StagedCopy:
             if isinstance(table.c[name].type, JSONB)
         ]
         self._create = CreateTable(self.staging, if_not_exists=True)
+        self._create_text = ""
         # In order of the key, so that replicas which write the same rows do not deadlock.
         staged = select(self.staging).order_by(
             *(self.staging.c[key.name] for key in table.primary_key)
@@ -67,8 +68,11 @@ class StagedCopy:
             RejectedData: a value does not fit its column.
         """
         raw = await driver_connection(connection)
+        if not self._create_text:
+            # To write it for each batch would take a quarter of a millisecond.
+            self._create_text = str(self._create.compile(dialect=connection.dialect))
         # As text: SQLAlchemy forgets all its prepared statements where it sees DDL.
-        await raw.execute(str(self._create.compile(dialect=connection.dialect)))
+        await raw.execute(self._create_text)
         try:
             await raw.copy_records_to_table(
                 self.staging.name,
