@@ -12,7 +12,7 @@ from redis.asyncio import Redis
 from redis.exceptions import RedisError, ResponseError
 
 from servicekit.group_reader import Entry, GroupReader
-from servicekit.lifecycle import ended
+from servicekit.lifecycle import cancellation_was_dropped, ended
 from servicekit.stream_groups import text_of
 
 _log = structlog.get_logger(__name__)
@@ -169,7 +169,7 @@ class EventConsumer:
     ) -> None:
         pause = 0.0
         failure = ""
-        while not _cancellation_was_dropped():
+        while not cancellation_was_dropped():
             try:
                 await step()
                 if failure:
@@ -228,7 +228,7 @@ class _OneAhead:
     async def abandon(self) -> None:
         """Cancels the work and waits until it has ended, however."""
         while self._work is not None:
-            # Once is not enough: see _cancellation_was_dropped.
+            # Once is not enough: see cancellation_was_dropped.
             self._work.cancel()
             ended, _ = await asyncio.wait([self._work], timeout=_CANCEL_AGAIN_AFTER)
             for work in ended:
@@ -249,16 +249,6 @@ def _event(entry_id: bytes, fields: dict[bytes, bytes]) -> Event:
         data=fields.get(DATA, b""),
         traceparent=text_of(fields.get(TRACEPARENT, b"")),
     )
-
-
-def _cancellation_was_dropped() -> bool:
-    """Whether this task was cancelled and goes on all the same.
-
-    In Python 3.11 `asyncio.wait_for`, which redis-py sends every command with, drops a cancellation
-    that arrives as the send completes (python/cpython#86296).
-    """
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
 
 
 def _lost_group(error: Exception) -> bool:

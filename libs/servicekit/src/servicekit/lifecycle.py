@@ -61,6 +61,16 @@ async def ended(work: "asyncio.Task[Any]", within: float | None = None) -> bool:
     return work.done()
 
 
+def cancellation_was_dropped() -> bool:
+    """Whether this task was cancelled and goes on all the same.
+
+    In Python 3.11 `asyncio.wait_for`, which redis-py sends every command with, drops a cancellation
+    that arrives as the send completes (python/cpython#86296).
+    """
+    task = asyncio.current_task()
+    return task is not None and task.cancelling() > 0
+
+
 async def every(interval: float, action: Callable[[], Awaitable[None]]) -> None:
     """Awaits `action` now and then every `interval` seconds; a failure is logged, not fatal."""
     while True:
@@ -90,8 +100,7 @@ def _tell_end(task: "asyncio.Task[None]") -> None:
 
 async def _cancel(pending: "set[asyncio.Task[None]]") -> None:
     while pending:
-        # Once is not enough: in Python 3.11 `asyncio.wait_for`, which redis-py sends commands
-        # with, drops a cancellation that arrives as the send completes.
+        # Once is not enough: see cancellation_was_dropped.
         for task in pending:
             task.cancel()
         _, pending = await asyncio.wait(pending, timeout=_CANCEL_AGAIN_AFTER)

@@ -19,6 +19,8 @@ from prometheus_client import Gauge
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
+from servicekit.lifecycle import cancellation_was_dropped
+
 _log = structlog.get_logger(__name__)
 
 HELD = Gauge("weir_drift_lease_held", "1 where this replica does the job, else 0.", ["job"])
@@ -84,7 +86,7 @@ class LeaseKeeper:
         for job in self._jobs:
             HELD.labels(job).set(0)
         try:
-            while not _cancellation_was_dropped():
+            while not cancellation_was_dropped():
                 try:
                     await self._look()
                 except (RedisError, OSError):
@@ -164,9 +166,3 @@ class LeaseKeeper:
 
 def _key(job: str) -> str:
     return f"weir:drift:lease:{job}"
-
-
-def _cancellation_was_dropped() -> bool:
-    """Whether this task was cancelled and goes on all the same: see servicekit.event_consumer."""
-    task = asyncio.current_task()
-    return task is not None and task.cancelling() > 0
