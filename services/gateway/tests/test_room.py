@@ -1,5 +1,7 @@
 """How much may be under way, and what inference's refusals teach."""
 
+import asyncio
+
 import pytest
 
 from gateway.errors import GatewayFull
@@ -19,9 +21,30 @@ class Clock:
         return self.now
 
 
-def test_room_shrinks_when_inference_is_saturated_and_grows_while_it_is_not() -> None:
-    clock = Clock()
-    room = Room(1000, clock=clock)
+def overloaded(clock: Clock, *, answered: int) -> Room:
+    """A room in its third second of an overload, with so many answers a second."""
+    room = Room(2048, clock=clock)
+    room.claim("t", 600)
+    for _ in range(30):
+        clock.now += 0.1
+        room.shrink(1.0)
+        room.answered(answered // 10)
+    room.release("t", 600)
+    return room
+
+
+def taken(room: Room) -> int:
+    """How many requests of one tenant it takes at once."""
+    for number in range(2048):
+        try:
+            room.claim("t", 1)
+        except GatewayFull:
+            return number
+    return 2048
+
+
+def test_room_shrinks_when_inference_is_saturated() -> None:
+    room = Room(1000, clock=Clock())
     room.claim("t", 200)
     room.shrink(3.0)
     with pytest.raises(GatewayFull) as full:
@@ -30,9 +53,51 @@ def test_room_shrinks_when_inference_is_saturated_and_grows_while_it_is_not() ->
     room.release("t", 20)
     with pytest.raises(GatewayFull):
         room.check("t", 1)
-    for _ in range(30):
-        room.grow()
-    room.check("t", 30)
+    room.release("t", 1)
+    room.check("t", 1)
+
+
+@pytest.mark.parametrize("answered", [250, 500, 1000])
+def test_in_overload_no_more_is_under_way_than_is_answered_soon(answered: int) -> None:
+    assert taken(overloaded(Clock(), answered=answered)) <= max(64, 0.4 * answered * 1.25)
+
+
+def test_overload_that_goes_on_neither_widens_the_room_nor_closes_it() -> None:
+    clock = Clock()
+    room = overloaded(clock, answered=500)
+    taken(room)
+    rooms = []
+    for _ in range(100):
+        clock.now += 0.1
+        room.release("t", 50)
+        room.answered(50)
+        rooms.append(taken(room))
+    assert set(rooms[50:]) <= {50, 51}
+    room.release("t", 150)
+    assert taken(room) in (150, 151)
+
+
+def test_room_is_whole_again_after_a_second_without_a_refusal() -> None:
+    clock = Clock()
+    room = overloaded(clock, answered=500)
+    room.claim("t", 200)
+    with pytest.raises(GatewayFull):
+        room.check("t", 100)
+    clock.now += 0.9
+    with pytest.raises(GatewayFull):
+        room.check("t", 100)
+    clock.now += 1.0
+    room.check("t", 800)
+
+
+def test_crowd_that_inference_takes_whole_is_not_turned_away() -> None:
+    clock = Clock()
+    room = Room(2048, clock=clock)
+    room.claim("t", 256)
+    for _ in range(100):
+        clock.now += 0.1
+        room.answered(20)
+        room.check("t", 256)
 
 
 def test_refusals_of_one_moment_are_one_lesson() -> None:
@@ -59,7 +124,7 @@ def test_room_never_shrinks_to_nothing() -> None:
 
 
 def test_batch_larger_than_what_was_learnt_passes_when_little_is_under_way() -> None:
-    room = Room(1000)
+    room = Room(1000, clock=Clock())
     room.claim("t", 100)
     room.shrink(1.0)
     with pytest.raises(GatewayFull):
@@ -69,7 +134,7 @@ def test_batch_larger_than_what_was_learnt_passes_when_little_is_under_way() -> 
 
 
 def test_quiet_tenant_keeps_its_share_while_another_floods() -> None:
-    room = Room(1000)
+    room = Room(1000, clock=Clock())
     room.claim("loud", 200)
     room.shrink(1.0)
     with pytest.raises(GatewayFull):
@@ -94,6 +159,23 @@ class TestWithoutRoom:
         assert int(answer.headers["retry-after"]) >= 1
         assert "ratelimit" not in answer.headers
         assert len(backends.inference.predicts.requests) == calls
+
+    async def test_body_of_what_is_refused_is_not_read(
+        self, predict: Call, backends: Backends
+    ) -> None:
+        reached, released = asyncio.Event(), asyncio.Event()
+
+        async def hold() -> None:
+            reached.set()
+            await released.wait()
+
+        backends.inference.predicts.wait = hold
+        held = asyncio.create_task(predict({"text": "x"}))
+        await reached.wait()
+        refused(await predict(content=b"no JSON"), 503, "GATEWAY_FULL")
+        refused(await predict(content=b"no JSON", path="/predict/batch"), 503, "GATEWAY_FULL")
+        released.set()
+        assert (await held).status_code == 200
 
 
 async def test_saturated_inference_teaches_the_gateway(predict: Call, backends: Backends) -> None:

@@ -199,8 +199,7 @@ class InferenceClient:
         ]
         if saturated:
             self._room.shrink(max(saturated))
-        else:
-            self._room.grow()
+        self._room.answered(len(answer.outcomes) - len(saturated))
         if len(answer.outcomes) != len(request.items):
             raise UpstreamFailed("inference failed.", reason="INFERENCE_FAILED")
         return answer.outcomes

@@ -117,6 +117,7 @@ class PredictionRoutes:
         )
 
     async def _predict(self, request: Request, caller: Caller, model: str) -> Response:
+        self._predictor.check_room(caller)
         body = await read_json(request, PredictBody, self._max_body_bytes)
         answered = await self._predictor.predict(
             caller,
@@ -130,6 +131,7 @@ class PredictionRoutes:
         return _json(content, rate_limit_headers(answered.quotas))
 
     async def _predict_batch(self, request: Request, caller: Caller, model: str) -> Response:
+        self._predictor.check_room(caller)
         body = await read_json(request, PredictBatchBody, self._max_body_bytes)
         _check_size(body.texts, self._max_batch)
         answered = await self._predictor.predict(

@@ -35,6 +35,14 @@ class Predictor:
         self._catalogue = catalogue
         self._meter = meter
 
+    def check_room(self, caller: Caller) -> None:
+        """Returns if a text of the caller's could be taken now: in a flood bodies are not read.
+
+        Raises:
+            GatewayFull: it could not.
+        """
+        self._inference.check_room(caller.tenant, 1)
+
     async def predict(
         self,
         caller: Caller,

@@ -1,8 +1,10 @@
-"""How many predictions may be under way: a fixed bound, and below it what inference can take.
+"""How many predictions may be under way: a fixed bound, and in overload what is soon answered.
 
-A call is answered when its last item is, so that what inference refuses within a call is told late.
-The gateway therefore learns from such refusals and refuses at once itself: the room shrinks by a
-tenth when inference is saturated and grows by an item with each call that it took whole.
+A call is answered when its last item is, so that what inference refuses within a call is told late,
+and what waits here waits before inference's own limit begins to count. So once inference refuses
+for want of room, the gateway refuses at once itself: as long as there is too much, no more may be
+under way than was lately answered in as long as a prediction should wait (Little's law). A crowd
+that inference takes whole is not turned away.
 """
 
 import time
@@ -28,6 +30,12 @@ _SHRINK_INTERVAL = 0.1
 """Seconds; calls that were under way together tell of one moment."""
 _LEAST = 64
 """Items; with fewer under way inference would be idle between two calls."""
+_LONGEST_WAIT = 0.4
+"""Seconds that a prediction should wait in overload, here and at inference together."""
+_WINDOW = 0.5
+"""Seconds of answers that tell how many come in a second."""
+_CALM = 1.0
+"""Seconds without a refusal after which an overload is over."""
 
 
 class Room:
@@ -42,7 +50,9 @@ class Room:
         self._least = min(_LEAST, items)
         self._clock = clock
         self._learnt = float(items)
-        self._shrunk_at = float("-inf")
+        self._shrunk_at = self._refused_at = float("-inf")
+        self._answered = 0
+        self._answered_since = 0.0
         self._retry_after = 1.0
         self._under_way = 0
         self._of_tenant: Counter[str] = Counter()
@@ -67,8 +77,10 @@ class Room:
             self._under_way >= self._least
             and self._under_way + size > self._learnt
             and own > self._learnt / tenants
+            and not self._is_calm()
         ):
             bound = "inference"
+            self._refused_at = self._clock()
         else:
             return
         REFUSALS.labels(bound).inc(size)
@@ -93,11 +105,18 @@ class Room:
             del self._of_tenant[tenant]
         UNDER_WAY.set(self._under_way)
 
-    def grow(self) -> None:
-        """Notes that inference took all of a call."""
-        if self._learnt < self._most:
-            self._learnt = min(self._most, self._learnt + 1)
-            ROOM.set(self._learnt)
+    def answered(self, items: int) -> None:
+        """Notes that inference answered so many."""
+        now = self._clock()
+        if self._is_calm():
+            self._answered, self._answered_since = 0, now
+            return
+        self._answered += items
+        seconds = now - self._answered_since
+        if seconds >= _WINDOW:
+            soon = self._answered / seconds * _LONGEST_WAIT
+            self._learn(min(self._most, (self._learnt + soon) / 2))
+            self._answered, self._answered_since = 0, now
 
     def shrink(self, retry_after: float) -> None:
         """Notes that inference refused for want of room.
@@ -105,10 +124,20 @@ class Room:
         Args:
             retry_after: its hint, seconds.
         """
-        now = self._clock()
+        now = self._refused_at = self._clock()
         if now - self._shrunk_at < _SHRINK_INTERVAL:
             return
         self._shrunk_at = now
         self._retry_after = max(1.0, retry_after)
-        self._learnt = max(self._least, 0.9 * min(self._learnt, self._under_way))
+        self._learn(0.9 * min(self._learnt, self._under_way))
+
+    def _is_calm(self) -> bool:
+        """Whether the overload is over; what it taught is forgotten then."""
+        calm = self._clock() - self._refused_at >= _CALM
+        if calm and self._learnt < self._most:
+            self._learn(self._most)
+        return calm
+
+    def _learn(self, items: float) -> None:
+        self._learnt = max(self._least, items)
         ROOM.set(self._learnt)
