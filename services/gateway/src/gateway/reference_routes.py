@@ -23,7 +23,8 @@ The reference is made of the closed windows that are kept and began in the range
 at once, for all tenants: verdicts, reports, plans and the detectors of sudden breaks use it from \
 the next window on. Open incidents of the version are closed, and begin anew where the model \
 differs from the new reference, too. A range that an incident lies in is refused unless \
-`accept_drift` says that its drift is what is usual from now on. The newest ten are kept."""
+`accept_drift` says that its drift is what is usual from now on. One with a window that could not \
+be judged is refused in any case. The newest ten are kept."""
 _ACTIVATION = """\
 The way back: puts an earlier reference in force again, or with the id `package` that of the \
 package. Incidents begin anew, as they do at a promotion. Nothing happens if it is in force."""
