@@ -1,6 +1,7 @@
 """Which requests share a call, who goes first, and what becomes of those that leave."""
 
 import asyncio
+import gc
 import time
 from collections.abc import Sequence
 
@@ -291,3 +292,15 @@ async def test_caller_that_is_cancelled_leaves_nothing_behind(ask: Asking) -> No
     assert ask.service.cancelled == 1
     ask.service.open.set()
     assert await ask("b") == ["B"]
+
+
+async def test_an_answered_request_is_let_go_of_at_once(ask: Asking) -> None:
+    ask.service.open.set()
+    gc.collect()
+    gc.disable()
+    try:
+        await asyncio.gather(ask("a"), ask("b"), ask("c"))
+        await ask.settle()
+        assert not [each for each in gc.get_objects() if type(each) is Waiting]
+    finally:
+        gc.enable()

@@ -177,6 +177,9 @@ class Coalescer(Generic[DestinationT, WorkT, OutcomeT]):
                 lane.remove(waiting)
             else:
                 _leave(waiting.call)
+                # Each holds the other: with all that the request was, they would stay for as long
+                # as nobody looks for such cycles.
+                waiting.call = None
             self._forget_idle(destination, lane)
 
     def _wake(self, destination: DestinationT, lane: _Lane[WorkT, OutcomeT]) -> None:
