@@ -5,8 +5,13 @@ import socket
 from collections.abc import AsyncIterator
 
 import pytest
+from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response, StreamingResponse
-from starlette.types import Receive, Scope, Send
+from starlette.types import Message, Receive, Scope, Send
+
+from gateway.client_presence import ClientPresence
+from gateway.request_body import read_body
+from gateway.request_errors import BodyTooLarge
 
 from .wire import PATIENCE, get, post, served, wire
 
@@ -154,3 +159,72 @@ async def test_an_answer_that_would_mislead_its_reader_is_broken_off(
         # No second answer that could be taken for the first one's rest.
         await connection.send(get("/"))
         assert (await connection.head())[0] == 0
+
+
+@pytest.mark.parametrize("pieces", [[b"whole"], [b"in", b" parts"], [b"x" * 200_000]])
+async def test_a_body_is_read_whole_however_it_comes(pieces: list[bytes]) -> None:
+    begun = asyncio.Event()
+
+    async def echo(scope: Scope, receive: Receive, send: Send) -> None:
+        begun.set()
+        body = await read_body(Request(scope, receive), 200_000)
+        await PlainTextResponse(body)(scope, receive, send)
+
+    sent = b"".join(pieces)
+    async with served(echo) as port, wire(port) as connection:
+        for _ in range(2):
+            begun.clear()
+            first, *rest = pieces
+            await connection.send(post("/", f"content-length: {len(sent)}", body=first))
+            await begun.wait()
+            for piece in rest:
+                await connection.send(piece)
+            assert (await connection.answer())[2] == sent
+
+
+async def test_a_body_that_is_there_may_not_be_too_large_either() -> None:
+    async def refusing(scope: Scope, receive: Receive, send: Send) -> None:
+        with pytest.raises(BodyTooLarge):
+            await read_body(Request(scope, receive), 4)
+        await PlainTextResponse("no")(scope, receive, send)
+
+    async with served(refusing) as port, wire(port) as connection:
+        await connection.send(post("/", "content-length: 5", body=b"12345"))
+        assert (await connection.answer())[2] == b"no"
+
+
+@pytest.mark.parametrize("wrapped", [False, True])
+async def test_who_answers_hears_that_the_client_has_left(wrapped: bool) -> None:
+    watching, gone = asyncio.Event(), asyncio.Event()
+
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        async def through() -> Message:
+            return await receive()
+
+        channel = through if wrapped else receive
+        await read_body(Request(scope, channel), 100)
+        with ClientPresence(channel).watched(gone.set):
+            watching.set()
+            await gone.wait()
+
+    async with served(answering) as port, asyncio.timeout(PATIENCE):
+        async with wire(port) as connection:
+            await connection.send(post("/", "content-length: 2", body=b"ok"))
+            await watching.wait()
+            assert not gone.is_set()
+        await gone.wait()
+
+
+async def test_who_watches_too_late_hears_it_too() -> None:
+    gone = asyncio.Event()
+
+    async def answering(scope: Scope, receive: Receive, send: Send) -> None:
+        await receive()
+        await receive()
+        with ClientPresence(receive).watched(gone.set):
+            await gone.wait()
+
+    async with served(answering) as port, asyncio.timeout(PATIENCE):
+        async with wire(port) as connection:
+            await connection.send(post("/", "content-length: 2", body=b"ok"))
+        await gone.wait()

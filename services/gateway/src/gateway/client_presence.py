@@ -6,6 +6,8 @@ from contextlib import contextmanager
 
 from starlette.types import Receive
 
+from gateway.http_exchange import exchange_of
+
 
 class ClientPresence:
     """Watches the connection of a request whose body has been read.
@@ -22,6 +24,10 @@ class ClientPresence:
         """Calls `when_gone` if the client leaves before the block does."""
         if self._receive is None:
             yield
+            return
+        if (exchange := exchange_of(self._receive)) is not None:
+            with exchange.watched(when_gone):
+                yield
             return
         watch = asyncio.create_task(_wait_until_gone(self._receive, when_gone))
         try:

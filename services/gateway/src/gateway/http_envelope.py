@@ -161,8 +161,9 @@ def _unless_stated(
     added: list[tuple[bytes, bytes]], given: Iterable[tuple[bytes, bytes]]
 ) -> list[tuple[bytes, bytes]]:
     """What to add: a page that states a policy of its own keeps that one alone."""
-    if any(name == _POLICY for name, _ in given):
-        return [header for header in added if header[0] != _POLICY]
+    for name, _ in given:
+        if name == _POLICY:
+            return [header for header in added if header[0] != _POLICY]
     return added
 
 

@@ -6,7 +6,10 @@ waits for that body. Whatever else an answer may be, a stream above all, is writ
 """
 
 import asyncio
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import lru_cache
+from typing import Any
 from urllib.parse import unquote
 
 import httptools
@@ -30,6 +33,36 @@ class Exchange(RequestResponseCycle):
 
     _held: HTTPResponseStartEvent | None = None
     """An answer's head; its body comes next."""
+    _when_gone: Callable[[], None] | None = None
+
+    def whole_body(self) -> bytes | None:
+        """What is left of the request's body where all of it has come; then it is read."""
+        if self.more_body or self.disconnected or not self.message_event.is_set():
+            return None
+        body, self.body = bytes(self.body), bytearray()
+        self.message_event.clear()
+        self.flow.resume_reading()
+        return body
+
+    @contextmanager
+    def watched(self, when_gone: Callable[[], None]) -> Iterator[None]:
+        """Calls `when_gone` if the client leaves before the block does."""
+        self._when_gone = when_gone
+        if self.disconnected:
+            self.tell_gone()
+        try:
+            yield
+        finally:
+            self._when_gone = None
+
+    def tell_gone(self) -> None:
+        """Tells whom it concerns, soon, that the client has left."""
+        if self._when_gone is not None:
+            asyncio.get_running_loop().call_soon(self._tell_gone)
+
+    def _tell_gone(self) -> None:
+        if self._when_gone is not None:
+            self._when_gone()
 
     async def send(self, message: ASGISendEvent) -> None:
         """Takes the answer, part by part (ASGI)."""
@@ -81,8 +114,23 @@ class Exchange(RequestResponseCycle):
         return True
 
 
+def exchange_of(receive: Callable[..., Any]) -> Exchange | None:
+    """The exchange whose own channel this is; None for any other, such as a wrapped one.
+
+    What asks it has the answer at once, without a task and a timer that wait for it.
+    """
+    owner = getattr(receive, "__self__", None)
+    return owner if isinstance(owner, Exchange) else None
+
+
 class ExchangingProtocol(HttpToolsProtocol):
     """Uvicorn's protocol, whose requests are exchanges."""
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tells who answers that nobody waits (asyncio's own hook)."""
+        super().connection_lost(exc)
+        if isinstance(self.cycle, Exchange):
+            self.cycle.tell_gone()
 
     def on_headers_complete(self) -> None:
         """A head is complete: begins to answer it, or lets it wait for those before it."""

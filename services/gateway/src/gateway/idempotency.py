@@ -23,6 +23,7 @@ from gateway.idempotency_keys import HEADER, key_from
 from gateway.idempotency_store import IdempotencyStore, StoreAway, StoredAnswer, entry_of
 from gateway.request_body import read_body
 from gateway.request_errors import IdempotencyKeyReused, RequestInFlight
+from gateway.request_headers import first_values
 from servicekit.errors import FieldViolation, InvalidInput
 
 _log = structlog.get_logger(__name__)
@@ -31,6 +32,7 @@ REQUESTS = Counter(
     "weir_idempotent_requests_total", "Requests with an Idempotency-Key.", ["outcome"]
 )
 STATUS_HEADER = "Idempotency-Status"
+_HEADER = HEADER.lower().encode()
 Status = Literal["kept", "repeated", "not-kept"]
 _KEPT_HEADERS = frozenset(
     {"cache-control", "content-type", "etag", "inference-header-content-length", "location"}
@@ -65,9 +67,10 @@ class Idempotency:
             IdempotencyKeyReused: it stands for another request.
             ServiceError: what `answer` raised.
         """
-        stated = request.headers.get(HEADER)
-        if stated is None:
+        key = first_values(request.scope).get(_HEADER)
+        if key is None:
             return await answer(request)
+        stated = key.decode("latin-1")
         body = await read_body(request, self._max_body_bytes)
         fingerprint = _fingerprint(request, body)
         entry, mark = entry_of(caller.client_id, _key(stated)), os.urandom(16)

@@ -1,6 +1,5 @@
 """POST …/predict and …/predict/batch."""
 
-import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -20,6 +19,7 @@ from gateway.client_presence import ClientPresence
 from gateway.direct_routes import DirectRoute
 from gateway.idempotency import Idempotency
 from gateway.inference_client import Prediction
+from gateway.json_answer import JsonAnswer
 from gateway.predictor import Predictor
 from gateway.rate_limit_headers import rate_limit_headers
 from gateway.request_body import read_json
@@ -128,7 +128,7 @@ class PredictionRoutes:
             ClientPresence(request.receive),
         )
         content = _content(answered.predictions[0], _label(model), body.return_probabilities)
-        return _json(content, rate_limit_headers(answered.quotas))
+        return JsonAnswer(content, rate_limit_headers(answered.quotas))
 
     async def _predict_batch(self, request: Request, caller: Caller, model: str) -> Response:
         self._predictor.check_room(caller)
@@ -146,7 +146,7 @@ class PredictionRoutes:
             _content(prediction, _label(model), body.return_probabilities)
             for prediction in answered.predictions
         ]
-        return _json({"predictions": predictions}, rate_limit_headers(answered.quotas))
+        return JsonAnswer({"predictions": predictions}, rate_limit_headers(answered.quotas))
 
 
 def _label(model: str) -> str:
@@ -183,7 +183,3 @@ def _content(prediction: Prediction, label: str, with_probabilities: bool) -> di
     if prediction.unlogged:
         content["unlogged"] = True
     return content
-
-
-def _json(content: dict[str, Any], headers: dict[str, str]) -> Response:
-    return Response(json.dumps(content), headers=headers, media_type="application/json")

@@ -1,6 +1,7 @@
 """Reads a request's body: never more of it, and never for longer, than allowed."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
@@ -9,8 +10,10 @@ from pydantic import BaseModel, ValidationError
 
 from gateway import json_body
 from gateway.content_coding import decoded
+from gateway.http_exchange import exchange_of
 from gateway.problems import invalid_input
 from gateway.request_errors import BodyTooLarge, BodyTooSlow, MalformedBody, UnsupportedBody
+from gateway.request_headers import first_values
 from servicekit.errors import InvalidInput
 from servicekit.request_context import time_left
 
@@ -31,9 +34,10 @@ async def read_json(request: Request, shape: type[ModelT], limit: int) -> ModelT
         MalformedBody: it is not JSON that all understand alike.
         InvalidInput: it is JSON of another shape.
     """
-    if _has_no_body(request):
+    headers = first_values(request.scope)
+    if _has_no_body(headers):
         raise InvalidInput("The request has no body.", reason="BODY_MISSING")
-    _expect_type(request, "application/json")
+    _expect_type(headers, "application/json")
     content = json_body.read(await read_decoded(request, limit))
     try:
         return shape.model_validate(content)
@@ -50,7 +54,7 @@ async def read_form(request: Request, limit: int) -> list[tuple[str, str]]:
         BodyTooSlow: it did not come in time.
         MalformedBody: it is not UTF-8 or has too many parameters.
     """
-    _expect_type(request, "application/x-www-form-urlencoded")
+    _expect_type(first_values(request.scope), "application/x-www-form-urlencoded")
     if "content-encoding" in request.headers:
         raise UnsupportedBody("A form is not read with a Content-Encoding.")
     body = await read_body(request, limit)
@@ -62,18 +66,17 @@ async def read_form(request: Request, limit: int) -> list[tuple[str, str]]:
         raise MalformedBody("The body is not a form in UTF-8.") from error
 
 
-def _has_no_body(request: Request) -> bool:
-    headers = request.headers
+def _has_no_body(headers: Mapping[bytes, bytes]) -> bool:
     return (
-        headers.get("content-type") is None
-        and headers.get("transfer-encoding") is None
-        and headers.get("content-length", "0") == "0"
+        b"content-type" not in headers
+        and b"transfer-encoding" not in headers
+        and headers.get(b"content-length", b"0") == b"0"
     )
 
 
-def _expect_type(request: Request, expected: str) -> None:
-    given = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if given != expected:
+def _expect_type(headers: Mapping[bytes, bytes], expected: str) -> None:
+    stated = headers.get(b"content-type", b"").decode("latin-1")
+    if stated != expected and stated.partition(";")[0].strip().lower() != expected:
         raise UnsupportedBody(f"The body must be {expected}.")
 
 
@@ -87,8 +90,8 @@ async def read_decoded(request: Request, limit: int) -> bytes:
         MalformedBody: they are not of that coding, or the connection closed before they ended.
     """
     body = await read_body(request, limit)
-    coding = request.headers.get("content-encoding")
-    return body if coding is None else decoded(body, coding, limit)
+    coding = first_values(request.scope).get(b"content-encoding")
+    return body if coding is None else decoded(body, coding.decode("latin-1"), limit)
 
 
 async def read_body(request: Request, limit: int) -> bytes:
@@ -99,6 +102,16 @@ async def read_body(request: Request, limit: int) -> bytes:
         BodyTooSlow: they did not come in time.
         MalformedBody: the connection closed before they ended.
     """
+    exchange = exchange_of(request.receive)
+    whole = exchange.whole_body() if exchange else None
+    if whole is not None:
+        if len(whole) > limit:
+            raise _too_large(limit)
+        return whole
+    return await _awaited_body(request, limit)
+
+
+async def _awaited_body(request: Request, limit: int) -> bytes:
     stated = request.headers.get("content-length", "")
     if stated.isdecimal() and int(stated[:20]) > limit:
         raise _too_large(limit)

@@ -31,6 +31,12 @@ def envelope_headers(scope: Scope) -> EnvelopeHeaders:
     return EnvelopeHeaders(request_id, timeout)
 
 
+def first_values(scope: Scope) -> dict[bytes, bytes]:
+    """A request's headers by their names in lower case; of several with one name the first."""
+    # Nearly all are asked for but once, and a look at each in turn costs more than all of this.
+    return dict(reversed(scope["headers"]))
+
+
 def seconds_from(stated: str) -> float:
     """The seconds that X-Request-Timeout states, such as `2` or `0.25`.
 
