@@ -62,6 +62,19 @@ def test_in_overload_no_more_is_under_way_than_is_answered_soon(answered: int) -
     assert taken(overloaded(Clock(), answered=answered)) <= max(64, 0.4 * answered * 1.25)
 
 
+def test_idleness_before_an_overload_is_not_taken_for_slowness() -> None:
+    clock = Clock()
+    room = Room(2048, clock=clock)
+    room.answered(1)
+    clock.now += 3600.0
+    room.claim("t", 600)
+    room.shrink(1.0)
+    clock.now += 0.1
+    room.answered(50)
+    room.release("t", 600)
+    assert taken(room) > 500
+
+
 def test_overload_that_goes_on_neither_widens_the_room_nor_closes_it() -> None:
     clock = Clock()
     room = overloaded(clock, answered=500)

@@ -124,7 +124,11 @@ class Room:
         Args:
             retry_after: its hint, seconds.
         """
-        now = self._refused_at = self._clock()
+        now = self._clock()
+        if self._is_calm():
+            # Counted from here: nothing may have been asked for long.
+            self._answered, self._answered_since = 0, now
+        self._refused_at = now
         if now - self._shrunk_at < _SHRINK_INTERVAL:
             return
         self._shrunk_at = now
