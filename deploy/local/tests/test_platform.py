@@ -269,6 +269,18 @@ def test_status_tells_what_runs(platform: Platform) -> None:
     platform.process = running
 
 
+def test_what_keeps_the_books_gives_way_to_what_answers(platform: Platform) -> None:
+    platform.start_ready()
+
+    niceness = {
+        entry["name"]: os.getpriority(os.PRIO_PROCESS, entry["pid"])
+        for entry in platform.state["processes"]
+    }
+
+    assert niceness["prediction_log"] == niceness["drift"] > niceness["inference"]
+    assert niceness["inference"] == niceness["gateway"]
+
+
 def test_status_without_a_platform_says_so(new_platform: Platform) -> None:
     assert new_platform.run("status") == 1
 

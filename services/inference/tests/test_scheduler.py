@@ -1,6 +1,8 @@
 """Threads, the event loop and models that fail, wait or are given up."""
 
 import asyncio
+import os
+import sys
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
@@ -67,6 +69,20 @@ async def until_set(event: threading.Event) -> None:
         return event.is_set()
 
     await until(is_set)
+
+
+async def test_thread_that_runs_a_model_gives_way_to_the_event_loop(scheduler: Scheduler) -> None:
+    found: list[int] = []
+
+    class Asking(FakeModel):
+        def run(self, batch: Sequence[Prepared]) -> list[Scored]:
+            found.append(os.getpriority(os.PRIO_PROCESS, threading.get_native_id()))
+            return super().run(batch)
+
+    await scheduler.run([(Asking(TOGETHER), item("a"))])
+
+    own = os.getpriority(os.PRIO_PROCESS, threading.get_native_id())
+    assert (found[0] > own) == (sys.platform == "linux")
 
 
 async def test_answers_keep_the_order_of_the_items(scheduler: Scheduler) -> None:

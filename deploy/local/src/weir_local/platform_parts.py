@@ -16,6 +16,8 @@ from weir_local.supervisor import Part
 
 _STORES, _SERVICES, _EDGE = range(3)
 _SERVICE_ROLE = "weir"
+_BOOKS_NICENESS = 10
+"""Of what follows the events: nobody waits for it, and it does as much a moment later."""
 
 
 @dataclass(frozen=True)
@@ -105,12 +107,15 @@ def service_parts(
         "WEIR_AUDIT_SIGNING_KEY_FILE": str(identity.audit_signing_key),
     }
 
-    def service(name: str, address: str, environment: Mapping[str, str]) -> ProcessSpec:
+    def service(
+        name: str, address: str, environment: Mapping[str, str], niceness: int = 0
+    ) -> ProcessSpec:
         return ProcessSpec(
             name=name,
             command=_python("-m", name),
             log_file=home.log_file(name),
             environment={**shared, **environment, "WEIR_GRPC_ADDRESS": address},
+            niceness=niceness,
             ready=lambda: accepts_connections(Path(address.removeprefix("unix:"))),
         )
 
@@ -148,10 +153,12 @@ def service_parts(
         Part(
             # It waits for its schema by itself; started after the migrations, it would be the one
             # that all the others wait for.
-            service("prediction_log", endpoints.prediction_log, database | log_keys),
+            service(
+                "prediction_log", endpoints.prediction_log, database | log_keys, _BOOKS_NICENESS
+            ),
             stage=_SERVICES,
         ),
-        Part(service("drift", endpoints.drift, {}), stage=_SERVICES),
+        Part(service("drift", endpoints.drift, {}, _BOOKS_NICENESS), stage=_SERVICES),
         Part(gateway, stage=_EDGE),
     ]
 

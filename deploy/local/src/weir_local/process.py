@@ -27,6 +27,8 @@ class ProcessSpec:
     """Seconds until SIGKILL."""
     user: str | None = None
     """System user to run as; None keeps the own."""
+    niceness: int = 0
+    """How far it gives way to the others when they are short of processors; 0 to 19."""
     prepare: Callable[[], None] = lambda: None
     """Called before each start."""
     ready: Callable[[], bool] = lambda: True
@@ -67,7 +69,9 @@ class ManagedProcess:
         self.spec.log_file.parent.mkdir(parents=True, exist_ok=True)
         with self.spec.log_file.open("ab") as log:
             self._child = subprocess.Popen(
-                _launch(self.spec.command, self.spec.stop_signal, self.spec.user),
+                _launch(
+                    self.spec.command, self.spec.stop_signal, self.spec.user, self.spec.niceness
+                ),
                 env={**os.environ, **self.spec.environment},
                 stdin=subprocess.DEVNULL,
                 stdout=log,
@@ -130,11 +134,13 @@ def run_to_end(
     )
 
 
-def _launch(command: Sequence[str], last_signal: int, user: str | None) -> list[str]:
+def _launch(
+    command: Sequence[str], last_signal: int, user: str | None, niceness: int = 0
+) -> list[str]:
     """The command that becomes `command`, as the user, and ends with us; see launch.py."""
     uid, gid = -1, -1
     if user is not None:
         entry = pwd.getpwnam(user)
         uid, gid = entry.pw_uid, entry.pw_gid
-    settings = (os.getpid(), int(last_signal), uid, gid)
+    settings = (os.getpid(), int(last_signal), uid, gid, niceness)
     return [sys.executable, "-I", "-S", str(_LAUNCHER), *map(str, settings), *command]

@@ -1,6 +1,8 @@
 """Threads that do what the schedule decides, and the way to them from the event loop."""
 
 import asyncio
+import os
+import sys
 import threading
 import time
 from collections import deque
@@ -23,6 +25,7 @@ _log = structlog.get_logger(__name__)
 
 Answer = Scored | Rejection
 
+_NICENESS = 10
 _PREPARED_AT_ONCE = 8
 """Few, so that the first of many texts soon runs while the others are encoded."""
 _LATE = Rejection(Fault.DEADLINE_EXCEEDED, "Its time was up before it could run.")
@@ -173,6 +176,7 @@ class Scheduler:
                 self._tell([(job, prepared)])
 
     def _run_batches(self) -> None:
+        _give_way()
         while True:
             with self._lock:
                 batch, late, raw = self._next_step()
@@ -266,3 +270,13 @@ class Scheduler:
             call.missing -= 1
             if not call.missing and not call.done.done():
                 call.done.set_result(None)
+
+
+def _give_way() -> None:
+    """Lets the process's other threads go before this one, which never waits for anything long.
+
+    The event loop takes new items in and answers, the encoder keeps batches ready: each needs a
+    moment now and then, which would otherwise come after a model thread's turn of milliseconds.
+    """
+    if sys.platform == "linux":  # elsewhere a thread has no niceness of its own
+        os.nice(_NICENESS)
