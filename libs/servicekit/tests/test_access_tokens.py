@@ -33,6 +33,20 @@ async def test_valid_token_gives_its_principal(issuer: FakeIssuer) -> None:
     assert principal.scopes == {"a", "b:c"}
 
 
+async def test_only_a_token_that_was_verified_is_remembered(issuer: FakeIssuer) -> None:
+    now = time.time()
+    tokens = verifier(issuer, lambda: now)
+    token = issuer.token("a")
+    assert tokens.remembered(token) is None
+    principal = await tokens.verify(token)
+    assert tokens.remembered(token) == principal
+    assert tokens.remembered(token + "x") is None
+    now += 7200
+    with pytest.raises(Unauthenticated):
+        tokens.remembered(token)
+    assert tokens.remembered(token) is None
+
+
 @pytest.mark.parametrize("audience", [AUDIENCE, [AUDIENCE, "another"]])
 async def test_audience_may_be_one_or_a_list(issuer: FakeIssuer, audience: object) -> None:
     assert await verifier(issuer).verify(issuer.token(aud=audience))

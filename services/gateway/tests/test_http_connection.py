@@ -193,6 +193,14 @@ async def test_body_that_nobody_waits_for_does_not_keep_the_connection(echo: Ech
         assert await connection.is_closed()
 
 
+async def test_connection_is_idle_after_a_body_that_nobody_waited_for(echo: Echo) -> None:
+    async with served(echo, idle_timeout=1) as port, wire(port) as connection:
+        await connection.send(post("/unread", "content-length: 2", body=b"x"))
+        assert (await connection.answer())[2] == b"no"
+        await connection.send(b"x")
+        assert await connection.is_closed()
+
+
 async def test_client_that_does_not_read_its_answer_is_cut_off(echo: Echo) -> None:
     async with served(echo, stalled_timeout=0.3) as port, wire(port) as connection:
         await connection.send(get("/endless"))

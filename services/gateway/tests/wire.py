@@ -8,6 +8,7 @@ from typing import Any
 
 from starlette.types import ASGIApp
 
+from gateway.early_refusals import EarlyRefusals
 from gateway.edge_settings import HttpSettings
 from gateway.http_server import listen, serve
 from gateway.server_certificate import ServerCertificate
@@ -18,13 +19,16 @@ PATIENCE = 60.0
 
 @asynccontextmanager
 async def served(
-    app: ASGIApp, certificate: ServerCertificate | None = None, **settings: Any
+    app: ASGIApp,
+    certificate: ServerCertificate | None = None,
+    early: EarlyRefusals | None = None,
+    **settings: Any,
 ) -> AsyncIterator[int]:
     """The port of the served application."""
     listener = listen("127.0.0.1", 0)
     port: int = listener.getsockname()[1]
     options = HttpSettings(**({"shutdown_grace": 1.0} | settings))
-    serving = asyncio.create_task(serve(app, listener, options, certificate))
+    serving = asyncio.create_task(serve(app, listener, options, certificate, early))
     try:
         yield port
     finally:

@@ -82,13 +82,27 @@ class AccessTokenVerifier:
             Unauthenticated: malformed, forged, expired, revoked, or meant for somebody else.
             Unavailable: the issuer's keys cannot be had, or it is not known what was revoked.
         """
-        digest = hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
+        digest = _digest(token)
         known = self._verified.get(digest)
         if known is None:
             known = await self._verify(token)
             if len(self._verified) >= _CACHE_SIZE:
                 self._verified.pop(next(iter(self._verified)))
             self._verified[digest] = known
+        return self._still_good(digest, known)
+
+    def remembered(self, token: str) -> Principal | None:
+        """The principal of a token that was verified before; None for any other.
+
+        Raises:
+            Unauthenticated: it has expired or was revoked since.
+            Unavailable: it is not known what was revoked.
+        """
+        digest = _digest(token)
+        known = self._verified.get(digest)
+        return self._still_good(digest, known) if known else None
+
+    def _still_good(self, digest: bytes, known: Principal) -> Principal:
         if known.expires_at + CLOCK_LEEWAY <= self._clock():
             self._verified.pop(digest, None)
             raise Unauthenticated("The access token has expired.", reason="TOKEN_EXPIRED")
@@ -141,6 +155,10 @@ class AccessTokenVerifier:
         # Revocations are remembered for so long.
         if expires_at - issued_at > LONGEST_LIFE + CLOCK_LEEWAY:
             raise _invalid("The access token is good for too long.")
+
+
+def _digest(token: str) -> bytes:
+    return hashlib.sha256(token.encode("utf-8", "surrogatepass")).digest()
 
 
 def _principal(claims: dict[str, Any]) -> Principal:

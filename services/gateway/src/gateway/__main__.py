@@ -58,7 +58,7 @@ async def _serve(settings: Settings) -> None:
         async with assembled(settings, tracer_provider) as gateway:
             keep_what_is_there()
             await run_until_stopped(
-                serve(gateway.app, listener, settings, certificate),
+                serve(gateway.app, listener, settings, certificate, gateway.early),
                 beside=(
                     gateway.audit.run(),
                     gateway.revocations.run(),

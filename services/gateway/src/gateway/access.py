@@ -8,6 +8,7 @@ from fastapi import Request
 from fastapi.openapi.models import OAuth2, OAuthFlowClientCredentials, OAuthFlows
 from fastapi.security import SecurityScopes
 from fastapi.security.base import SecurityBase
+from starlette.types import Scope
 
 from gateway.api_key_verifier import ApiKeyVerifier
 from gateway.audit_trail import AuditTrail
@@ -24,6 +25,7 @@ from gateway.identity_errors import (
 )
 from servicekit.access_tokens import AccessTokenVerifier
 from servicekit.errors import ServiceError, Unauthenticated
+from servicekit.request_context import Principal
 
 
 class ExternalIssuers(Protocol):
@@ -113,7 +115,7 @@ class BearerAccess(SecurityBase):
         """
         credential = None
         try:
-            credential = credential_of(request)
+            credential = credential_of(request.scope)
             caller = await self._prove(credential)
         except TokenMissing:
             # Nobody has tried to be anybody.
@@ -125,6 +127,26 @@ class BearerAccess(SecurityBase):
         for scope in needed:
             caller.need(scope)
         return caller
+
+    def remembered(self, scope: Scope, needed: str) -> Caller | None:
+        """The caller of a request where that is known without asking anybody.
+
+        None for everybody else, which says nothing against them: `caller` finds out.
+
+        Args:
+            needed: the scope that the route needs.
+        """
+        try:
+            credential = credential_of(scope)
+            if credential.is_api_key:
+                client = self._keys.remembered(credential.text)
+                caller = Caller(client, client.scopes) if client else None
+            else:
+                principal = self._verifier.remembered(credential.text)
+                caller = self._caller_of(principal) if principal else None
+        except ServiceError:
+            return None
+        return caller if caller and needed in caller.scopes else None
 
     async def _prove(self, credential: Credential) -> Caller:
         text = credential.text
@@ -153,7 +175,9 @@ class BearerAccess(SecurityBase):
         )
 
     async def _by_token(self, token: str) -> Caller:
-        principal = await self._verifier.verify(token)
+        return self._caller_of(await self._verifier.verify(token))
+
+    def _caller_of(self, principal: Principal) -> Caller:
         client = self._registry.find(principal.client_id)
         if client is None or client.tenant != principal.tenant:
             raise ClientUnknown("The access token's client is not known any more.")

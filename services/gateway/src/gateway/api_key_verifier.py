@@ -49,10 +49,8 @@ class ApiKeyVerifier:
             ApiKeyInvalid: there is no such key, which is what a wrong secret is told as well.
             ApiKeyExpired: it was good until its time.
         """
-        if self._generation != self._registry.generation:
-            self._verified.clear()
-            self._generation = self._registry.generation
-        digest = hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+        self._forget_outdated()
+        digest = _digest(text)
         key = self._verified.get(digest)
         if key is None:
             key = self._look_up(text)
@@ -60,11 +58,26 @@ class ApiKeyVerifier:
                 self._verified.pop(next(iter(self._verified)))
             self._verified[digest] = key
         now = self._clock()
-        if key.expires_at is not None and key.expires_at <= now:
+        if _has_expired(key, now):
             REFUSED.labels("expired").inc()
             raise ApiKeyExpired("The API key has expired.", key_id=key.client.key_id)
         self._usage.note(key.client.key_id, now)
         return key.client
+
+    def remembered(self, text: str) -> Client | None:
+        """The client as it is with a key that was verified before and is good; None for others."""
+        self._forget_outdated()
+        key = self._verified.get(_digest(text))
+        now = self._clock()
+        if key is None or _has_expired(key, now):
+            return None
+        self._usage.note(key.client.key_id, now)
+        return key.client
+
+    def _forget_outdated(self) -> None:
+        if self._generation != self._registry.generation:
+            self._verified.clear()
+            self._generation = self._registry.generation
 
     def _look_up(self, text: str) -> ApiKey:
         key_id = key_id_of(text)
@@ -76,3 +89,11 @@ class ApiKeyVerifier:
             REFUSED.labels("unknown").inc()
             raise ApiKeyInvalid("There is no such API key.", key_id=key_id)
         return key
+
+
+def _digest(text: str) -> bytes:
+    return hashlib.sha256(text.encode("utf-8", "surrogatepass")).digest()
+
+
+def _has_expired(key: ApiKey, now: float) -> bool:
+    return key.expires_at is not None and key.expires_at <= now

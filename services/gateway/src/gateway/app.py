@@ -1,6 +1,6 @@
 """The HTTP application, put together from its parts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
@@ -33,12 +33,14 @@ def build_app(
     request_timeout: float,
     tracer_provider: TracerProvider,
     direct: Sequence[AnyDirectRoute] = (),
+    when_full: Callable[[], None] = lambda: None,
     cors_origins: Sequence[str] = (),
 ) -> FastAPI:
     """An application that serves the routers.
 
     Args:
         direct: routes of the routers that do not need FastAPI to be answered.
+        when_full: hears of what these refuse because too many requests are under way.
         request_timeout: longest that a request may take, seconds.
         cors_origins: whose pages may call it from a browser.
     """
@@ -58,7 +60,7 @@ def build_app(
         Middleware(HttpEnvelope, request_timeout=request_timeout),
         *cross_origin(cors_origins),
         Middleware(CompressedAnswers),
-        Middleware(DirectRoutes, routes=direct, described=_described(routers)),
+        Middleware(DirectRoutes, routes=direct, described=posts_of(routers), when_full=when_full),
     ]
     # The same parts twice. Without spans our own come first: nothing of FastAPI's is passed by what
     # does not need it.
@@ -75,7 +77,7 @@ def build_app(
     return app
 
 
-def _described(routers: Sequence[APIRouter]) -> dict[str, APIRoute]:
+def posts_of(routers: Sequence[APIRouter]) -> dict[str, APIRoute]:
     """The POST routes by their path."""
     return {
         route.path: route

@@ -9,7 +9,7 @@ from opentelemetry.sdk.trace import TracerProvider
 
 from gateway.access import BearerAccess
 from gateway.admin_assembly import admin_routes
-from gateway.app import build_app
+from gateway.app import build_app, posts_of
 from gateway.audit_client import AuditClient
 from gateway.audit_routes import audit_routes
 from gateway.audit_trail import AuditTrail
@@ -18,6 +18,7 @@ from gateway.direct_routes import OpenDirectRoute
 from gateway.docs_routes import docs_routes
 from gateway.drift_client import DriftClient
 from gateway.drift_routes import drift_routes
+from gateway.early_refusals import EarlyRefusals
 from gateway.export_client import ExportClient
 from gateway.export_routes import export_routes
 from gateway.feedback_client import FeedbackClient
@@ -47,6 +48,7 @@ from gateway.quota_meter import QuotaMeter
 from gateway.redis_quota import RedisQuota
 from gateway.reference_client import ReferenceClient
 from gateway.reference_routes import reference_routes
+from gateway.refusal_counts import RefusalCounts
 from gateway.revocation_publisher import RevocationPublisher
 from gateway.room import Room
 from gateway.settings import Settings
@@ -75,6 +77,8 @@ class Gateway:
     """The application and the work beside it."""
 
     app: FastAPI
+    early: EarlyRefusals
+    refusal_counts: RefusalCounts
     audit: AuditTrail
     revocations: RevocationFollower
 
@@ -228,9 +232,13 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
             max_batch=settings.max_batch,
             idempotency=idempotency,
         )
+        described, direct = predictions.described(access), predictions.direct(access)
+        counts = RefusalCounts()
+        stack.callback(counts.tell)
+        early = EarlyRefusals(direct, posts_of([described]), access, inference.check_room, counts)
         app = build_app(
             [
-                predictions.described(access),
+                described,
                 model_routes(access, inference, catalogue),
                 v2_health_routes(health),
                 v2_infer_routes(
@@ -284,13 +292,14 @@ async def assembled(settings: Settings, tracer_provider: TracerProvider) -> Asyn
                 docs_routes(),
             ],
             direct=[
-                *predictions.direct(access),
+                *direct,
                 OpenDirectRoute("/oauth2/token", token_answers(server, audit)),
             ],
+            when_full=early.expect,
             request_timeout=settings.request_timeout,
             cors_origins=settings.allowed_origins(),
             tracer_provider=tracer_provider,
         )
         # Last: until here whatever is wrong with the settings is told, and nothing else.
         await stack.enter_async_context(identity.followed())
-        yield Gateway(app, audit, follower)
+        yield Gateway(app, early, counts, audit, follower)

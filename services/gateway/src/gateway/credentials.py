@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from fastapi import Request
+from starlette.types import Scope
 
 from gateway.api_key_format import PREFIX
 from gateway.identity_errors import ApiKeyMalformed, CredentialsAmbiguous, TokenMissing
@@ -21,7 +21,7 @@ class Credential:
     is_api_key: bool
 
 
-def credential_of(request: Request) -> Credential:
+def credential_of(scope: Scope) -> Credential:
     """The one credential of a request: `Authorization: Bearer` or `X-API-Key`.
 
     Raises:
@@ -30,7 +30,7 @@ def credential_of(request: Request) -> Credential:
         ApiKeyMalformed: X-API-Key holds something else.
     """
     bearer = api_key = None
-    for name, value in request.scope["headers"]:
+    for name, value in scope["headers"]:
         if name == b"authorization":
             if bearer is not None:
                 raise CredentialsAmbiguous("The header Authorization is there twice.")

@@ -8,6 +8,7 @@ itself does for one, and nothing here uses it.
 import re
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from fastapi import Request
 from fastapi.routing import APIRoute
@@ -15,6 +16,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from gateway.access import BearerAccess, Caller
+from gateway.errors import GatewayFull
 from gateway.problems import of_error
 from servicekit.errors import ServiceError
 
@@ -52,24 +54,13 @@ class OpenDirectRoute:
 
 
 AnyDirectRoute = DirectRoute | OpenDirectRoute
+RouteT = TypeVar("RouteT", bound=AnyDirectRoute)
 
 
-class DirectRoutes:
-    """ASGI middleware that answers its routes and passes everything else on.
+class RouteTable(Generic[RouteT]):
+    """Finds the route of a request."""
 
-    Args:
-        described: FastAPI's own POST routes by their path, which hold what is declared of a route:
-            its name, and that it will go away.
-
-    Raises:
-        KeyError: FastAPI does not have one of the routes.
-    """
-
-    def __init__(
-        self, app: ASGIApp, *, routes: Sequence[AnyDirectRoute], described: Mapping[str, APIRoute]
-    ) -> None:
-        self._app = app
-        self._described = {route.path: described[route.path] for route in routes}
+    def __init__(self, routes: Sequence[RouteT]) -> None:
         self._fixed = {route.path: route for route in routes if "{" not in route.path}
         self._others = [
             (re.compile(route.path.replace("{model}", "([^/]+)")), route)
@@ -77,22 +68,8 @@ class DirectRoutes:
             if "{" in route.path
         ]
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Handles one request (ASGI)."""
-        found = self._find(scope)
-        if found is None:
-            await self._app(scope, receive, send)
-            return
-        route, parameter = found
-        scope["route"] = self._described[route.path]
-        request = Request(scope, receive)
-        try:
-            response = await route.answered(request, parameter)
-        except ServiceError as error:
-            response = of_error(scope["path"], error)
-        await response(scope, receive, send)
-
-    def _find(self, scope: Scope) -> tuple[AnyDirectRoute, str] | None:
+    def find(self, scope: Scope) -> tuple[RouteT, str] | None:
+        """The route and its path's parameter, empty where it has none; None for other requests."""
         if scope["type"] != "http" or scope["method"] != "POST" or scope.get("root_path"):
             return None
         path = scope["path"]
@@ -102,3 +79,46 @@ class DirectRoutes:
             if match := pattern.fullmatch(path):
                 return route, match[1]
         return None
+
+
+class DirectRoutes:
+    """ASGI middleware that answers its routes and passes everything else on.
+
+    Args:
+        described: FastAPI's own POST routes by their path, which hold what is declared of a route:
+            its name, and that it will go away.
+        when_full: hears that a request was refused because too many are under way.
+
+    Raises:
+        KeyError: FastAPI does not have one of the routes.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        routes: Sequence[AnyDirectRoute],
+        described: Mapping[str, APIRoute],
+        when_full: Callable[[], None],
+    ) -> None:
+        self._app = app
+        self._described = {route.path: described[route.path] for route in routes}
+        self._routes = RouteTable(routes)
+        self._when_full = when_full
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Handles one request (ASGI)."""
+        found = self._routes.find(scope)
+        if found is None:
+            await self._app(scope, receive, send)
+            return
+        route, parameter = found
+        scope["route"] = self._described[route.path]
+        request = Request(scope, receive)
+        try:
+            response = await route.answered(request, parameter)
+        except ServiceError as error:
+            if isinstance(error, GatewayFull):
+                self._when_full()
+            response = of_error(scope["path"], error)
+        await response(scope, receive, send)

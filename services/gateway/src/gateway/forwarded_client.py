@@ -13,6 +13,8 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 
 _ANYBODY = "*"
 _LONGEST = 2048
+_STANDARD = frozenset({b"forwarded"})
+_USUAL = frozenset({b"x-forwarded-for", b"x-forwarded-proto"})
 _PAIR = re.compile(r'\s*([A-Za-z]+)\s*=\s*(?:"((?:[^"\\]|\\.)*)"|([^\s;,"]+))\s*')
 
 
@@ -56,15 +58,25 @@ class ForwardedClient:
         self._app = app
         self._trusted = trusted
         self._hops = _forwarded if standard else _x_forwarded
+        self._read = _STANDARD if standard else _USUAL
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handles one request (ASGI)."""
-        peer = scope.get("client")
-        if scope["type"] == "http" and peer and peer[0] in self._trusted:
-            self._believe(scope)
+        if scope["type"] == "http":
+            self.believe(scope)
         await self._app(scope, receive, send)
 
-    def _believe(self, scope: Scope) -> None:
+    def believe(self, scope: Scope) -> None:
+        """Puts into a request's scope what a trusted hop tells of its client."""
+        peer = scope.get("client")
+        if (
+            peer
+            and peer[0] in self._trusted
+            and any(name in self._read for name, _ in scope["headers"])
+        ):
+            self._go_back(scope)
+
+    def _go_back(self, scope: Scope) -> None:
         """Goes back from hop to hop for as long as each one is trusted."""
         client = scheme = ""
         for address, protocol in self._hops(scope["headers"]):

@@ -14,8 +14,9 @@ from typing import Any, cast
 
 import httptools
 from prometheus_client import Counter, Gauge
+from starlette.types import Scope
 
-from gateway.http_exchange import ExchangingProtocol
+from gateway.http_exchange import Exchange, ExchangingProtocol, WholeAnswer
 
 REFUSED = Counter(
     "weir_http_refused_connections_total",
@@ -24,6 +25,8 @@ REFUSED = Counter(
 )
 for _reason in ("NO_REQUEST", "BODY_TOO_SLOW", "ANSWER_NOT_READ"):
     REFUSED.labels(_reason)
+Refuse = Callable[[Scope], WholeAnswer | None]
+"""Answers a request that will be refused anyway; None for all others."""
 CONNECTIONS = Gauge("weir_http_connections", "Open HTTP connections.")
 
 
@@ -59,11 +62,17 @@ class Connection(ExchangingProtocol):
     """Uvicorn's protocol within limits."""
 
     def __init__(
-        self, *args: Any, limits: ConnectionLimits, departure: Departure, **options: Any
+        self,
+        *args: Any,
+        limits: ConnectionLimits,
+        departure: Departure,
+        refuse: Refuse | None = None,
+        **options: Any,
     ) -> None:
         super().__init__(*args, **options)
         self._limits = limits
         self._departure = departure
+        self._refuse_early = refuse
         self._refusal = (400, "REQUEST_MALFORMED", "This is not HTTP as RFC 9112 has it.")
         self._head_bytes = 0
         self._hosts = 0
@@ -156,6 +165,18 @@ class Connection(ExchangingProtocol):
             # The answer says so, and the client opens its next connection elsewhere.
             self.cycle.keep_alive = False
 
+    def answered_early(self, exchange: Exchange) -> bool:
+        """Refuses a request whose refusal is certain, and ends nothing with it."""
+        if (
+            self._refuse_early is None
+            or not exchange.keep_alive
+            or self._departure.begun
+            or self.flow.write_paused
+        ):
+            return False
+        answer = self._refuse_early(cast("Scope", exchange.scope))
+        return answer is not None and exchange.answer(answer)
+
     def leave(self) -> None:
         """Ends the connection with the answer that is being made, if there is one."""
         if self.cycle is not None and not self.cycle.response_complete:
@@ -165,6 +186,13 @@ class Connection(ExchangingProtocol):
         """A request was read to its end."""
         self._in_body = False
         super().on_message_complete()
+        if self._closing is not None:
+            # It was answered before; from here on the connection is idle.
+            self._keep_open()
+            self._unset_keepalive_if_required()
+            self.timeout_keep_alive_task = self.loop.call_later(
+                self.timeout_keep_alive, self.timeout_keep_alive_handler
+            )
 
     def on_response_complete(self) -> None:
         """A request was answered."""

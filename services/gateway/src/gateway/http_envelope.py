@@ -94,7 +94,7 @@ class HttpEnvelope:
         request_id = request_context.accept_request_id(stated.request_id)
         request_context.request_id.set(request_id)
         request_context.deadline.set(time.monotonic() + self._timeout)
-        added = _headers(scope, request_id)
+        added = added_headers(scope, request_id, current_trace_id())
         status = 0
         IN_FLIGHT.inc()
 
@@ -149,9 +149,9 @@ def seconds_allowed(request: Request, limit: float) -> float:
     return min(limit, stated)
 
 
-def _headers(scope: Scope, request_id: str) -> list[tuple[bytes, bytes]]:
+def added_headers(scope: Scope, request_id: str, trace_id: str) -> list[tuple[bytes, bytes]]:
+    """What every answer carries; without a trace id where there is none."""
     safe = _SAFE[scope["path"] == "/docs", scope.get("scheme") == "https"]
-    trace_id = current_trace_id()
     if not trace_id:
         return [(b"x-request-id", request_id.encode()), *safe]
     return [(b"x-request-id", request_id.encode()), (b"x-trace-id", trace_id.encode()), *safe]
@@ -171,9 +171,7 @@ def _observe(scope: Scope, status: int, seconds: float) -> None:
     # The template, never the path: paths are the callers' own words.
     route = getattr(scope.get("route"), "path", "(none)")
     method = scope["method"] if scope["method"] in _METHODS else "(other)"
-    count, times = _series(method, route, status)
-    count.inc()
-    times.observe(seconds, current_exemplar())
+    count(method, route, status, seconds)
     caller = scope.get("state", {}).get("caller")
     write = _log.debug if route in _PROBES and status < 400 else _log.info
     write(
@@ -185,6 +183,13 @@ def _observe(scope: Scope, status: int, seconds: float) -> None:
         client_id=caller.client_id if caller else "",
         tenant=caller.tenant if caller else "",
     )
+
+
+def count(method: str, route: str, status: int, seconds: float) -> None:
+    """Counts and times a finished request."""
+    requests, times = _series(method, route, status)
+    requests.inc()
+    times.observe(seconds, current_exemplar())
 
 
 @cache

@@ -9,7 +9,7 @@ import asyncio
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import unquote
 
 import httptools
@@ -28,6 +28,14 @@ _CONTROL = bytes({*range(0x20), 0x7F} - {0x09})
 _FRAMING = frozenset({b"connection", b"transfer-encoding"})
 
 
+class WholeAnswer(NamedTuple):
+    """An answer that is there at once."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
 class Exchange(RequestResponseCycle):
     """Uvicorn's cycle of a request, which sends a whole answer with one write."""
 
@@ -43,6 +51,13 @@ class Exchange(RequestResponseCycle):
         self.message_event.clear()
         self.flow.resume_reading()
         return body
+
+    def answer(self, whole: WholeAnswer) -> bool:
+        """Answers in the application's place; whether that was possible."""
+        return self._wrote_whole(
+            {"type": "http.response.start", "status": whole.status, "headers": whole.headers},
+            {"type": "http.response.body", "body": whole.body},
+        )
 
     @contextmanager
     def watched(self, when_gone: Callable[[], None]) -> Iterator[None]:
@@ -132,6 +147,10 @@ class ExchangingProtocol(HttpToolsProtocol):
         if isinstance(self.cycle, Exchange):
             self.cycle.tell_gone()
 
+    def answered_early(self, exchange: Exchange) -> bool:
+        """Whether the request whose head is complete was answered before anybody was asked."""
+        return False
+
     def on_headers_complete(self) -> None:
         """A head is complete: begins to answer it, or lets it wait for those before it."""
         version = self.parser.get_http_version()
@@ -158,7 +177,8 @@ class ExchangingProtocol(HttpToolsProtocol):
             on_response=self.on_response_complete,
         )
         if before is None or before.response_complete:
-            self._start_asgi_task(self.cycle, self.app)
+            if not self.answered_early(self.cycle):
+                self._start_asgi_task(self.cycle, self.app)
         else:
             self.flow.pause_reading()
             self.pipeline.appendleft((self.cycle, self.app))

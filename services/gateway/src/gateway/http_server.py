@@ -7,6 +7,7 @@ import socket
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import cast
 
@@ -14,9 +15,10 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from gateway.early_refusals import EarlyRefusals
 from gateway.edge_settings import HttpSettings
 from gateway.forwarded_client import ForwardedClient, TrustedHops
-from gateway.http_connection import Connection, ConnectionLimits, Departure
+from gateway.http_connection import Connection, ConnectionLimits, Departure, Refuse
 from gateway.server_certificate import CertificateInvalid, ServerCertificate
 from servicekit.lifecycle import ended
 
@@ -70,13 +72,19 @@ async def serve(
     listener: socket.socket,
     settings: HttpSettings,
     certificate: ServerCertificate | None = None,
+    early: EarlyRefusals | None = None,
 ) -> None:
-    """Serves until cancelled; then clients are sent away and running requests get their grace."""
+    """Serves until cancelled; then clients are sent away and running requests get their grace.
+
+    Args:
+        early: answers some requests in the application's place.
+    """
     limits = settings.connection_limits()
     _make_room(limits.connections)
     trusted = TrustedHops(settings.trusted_proxies)
+    forwarded = ForwardedClient(app, trusted, standard=settings.forwarded_header == "forwarded")
     config = uvicorn.Config(
-        ForwardedClient(app, trusted, standard=settings.forwarded_header == "forwarded"),
+        forwarded,
         http="httptools",
         loop="none",
         ws="none",
@@ -89,7 +97,8 @@ async def serve(
         timeout_keep_alive=int(limits.idle_seconds),
         timeout_graceful_shutdown=int(settings.shutdown_grace),
     )
-    server = _Server(config, certificate, limits)
+    refuse = partial(early.answer, believe=forwarded.believe) if early else None
+    server = _Server(config, certificate, limits, refuse)
     host, port = listener.getsockname()[:2]
     scheme = "https" if certificate else "http"
     _log.info("http_listening", address=f"{host}:{port}", scheme=scheme)
@@ -122,8 +131,10 @@ class _Server(uvicorn.Server):
         config: uvicorn.Config,
         certificate: ServerCertificate | None,
         limits: ConnectionLimits,
+        refuse: Refuse | None,
     ) -> None:
         super().__init__(config)
+        self._refuse = refuse
         self._certificate = certificate
         self._limits = limits
         self._departure = Departure()
@@ -153,6 +164,7 @@ class _Server(uvicorn.Server):
                 {},
                 limits=self._limits,
                 departure=self._departure,
+                refuse=self._refuse,
             )
 
         context = self._certificate.context if self._certificate else None

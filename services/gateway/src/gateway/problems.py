@@ -98,23 +98,47 @@ def problem(
         return _oauth_error(status, detail, headers)
     if speaks_v2(instance):
         return _v2_error(status, detail, errors, headers)
-    body: dict[str, Any] = {
-        "type": "about:blank",
-        "title": HTTPStatus(status).phrase,
-        "status": status,
-        "detail": detail,
-        "instance": instance,
-        "code": code,
-        "request_id": request_context.request_id.get(),
-        "trace_id": current_trace_id(),
-    }
-    if members:
-        body |= members
+    more: dict[str, Any] = dict(members or {})
     if errors:
-        body["errors"] = [
+        more["errors"] = [
             {"field": violation.field, "message": violation.description} for violation in errors
         ]
-    return Response(json.dumps(body), status, headers, media_type=CONTENT_TYPE)
+    content = problem_content(
+        instance,
+        status,
+        code,
+        detail,
+        request_id=request_context.request_id.get(),
+        trace_id=current_trace_id(),
+        members=more,
+    )
+    return Response(content, status, headers, media_type=CONTENT_TYPE)
+
+
+def problem_content(
+    instance: str,
+    status: int,
+    code: str,
+    detail: str,
+    *,
+    request_id: str,
+    trace_id: str,
+    members: Mapping[str, Any] | None = None,
+) -> str:
+    """A problem's JSON."""
+    return json.dumps(
+        {
+            "type": "about:blank",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "detail": detail,
+            "instance": instance,
+            "code": code,
+            "request_id": request_id,
+            "trace_id": trace_id,
+            **(members or {}),
+        }
+    )
 
 
 def _oauth_error(status: int, detail: str, headers: Mapping[str, str] | None) -> Response:
@@ -211,7 +235,7 @@ def _members(error: ServiceError) -> dict[str, Any] | None:
 def _headers(error: ServiceError) -> dict[str, str]:
     headers: dict[str, str] = {}
     if error.retry_after is not None:
-        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+        headers["retry-after"] = retry_after_of(error)
     if isinstance(error, QuotaExceeded):
         headers |= rate_limit_headers(error.states, error.violated)
     elif isinstance(error, TokenMissing):
@@ -228,3 +252,8 @@ def _headers(error: ServiceError) -> dict[str, str]:
     elif isinstance(error, BodyTooLarge | BodyTooSlow):
         headers["connection"] = "close"
     return headers
+
+
+def retry_after_of(error: ServiceError) -> str:
+    """The seconds of its Retry-After."""
+    return str(max(1, math.ceil(error.retry_after or 0.0)))
