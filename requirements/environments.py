@@ -11,6 +11,7 @@ It runs before anything is installed: with Python alone, 3.11 or newer. uv is fe
 """
 
 import argparse
+import compileall
 import hashlib
 import os
 import re
@@ -128,6 +129,9 @@ def sync(names: Sequence[str]) -> None:
         _make(environment)
         stamp.write_text(state)
         print(f"set up {environment.path} in {time.monotonic() - began:.1f} s", flush=True)
+    for path in sorted({path for name in names for path in ENVIRONMENTS[name].distributions}):
+        # As what is installed is, and for its reason. What is compiled already is only looked at.
+        compileall.compile_dir(ROOT / path / "src", quiet=2)
 
 
 def _make(environment: Environment) -> None:

@@ -4,10 +4,12 @@ import argparse
 import asyncio
 import sys
 from importlib import import_module
+from types import ModuleType
 
 from inference.domain import SealingKeyInvalid
 from inference.served_models import served_models
 from inference.settings import Settings
+from servicekit.lean_imports import read_lean
 from servicekit.startup import describe_settings, run_service
 
 _SWITCH_INTERVAL = 0.0005
@@ -35,8 +37,14 @@ async def _serve(settings: Settings) -> None:
         # that was killed is back sooner for it.
         async with asyncio.TaskGroup() as starting:
             starting.create_task(models.watch.look())
-            reading = starting.create_task(asyncio.to_thread(import_module, "inference.assembly"))
+            reading = starting.create_task(asyncio.to_thread(read_assembly))
         await reading.result().serve(settings, models)
+
+
+def read_assembly() -> ModuleType:
+    """Reads the libraries of what is around the models, and gives `inference.assembly`."""
+    read_lean("opentelemetry.sdk.resources", "redis.asyncio", "httpx")
+    return import_module("inference.assembly")
 
 
 def main() -> int:
