@@ -15,10 +15,13 @@ from gateway.server_certificate import CertificateInvalid
 from gateway.settings import Settings
 from gateway.signing_keys import SigningKeyInvalid
 from gateway.trusted_issuers_file import TrustedIssuersFileInvalid
-from servicekit.garbage import keep_what_is_there
-from servicekit.lifecycle import run_until_stopped
+from servicekit.garbage import give_back_what_is_free, keep_what_is_there
+from servicekit.lifecycle import every, run_until_stopped
 from servicekit.startup import run_service
 from servicekit.telemetry import configure_tracing
+
+_GIVING_BACK = 5.0
+"""Seconds between two looks for memory that many connections left."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -59,6 +62,7 @@ async def _serve(settings: Settings) -> None:
             keep_what_is_there()
             await run_until_stopped(
                 serve(gateway.app, listener, settings, certificate, gateway.early),
+                every(_GIVING_BACK, give_back_what_is_free),
                 beside=(
                     gateway.audit.run(),
                     gateway.revocations.run(),

@@ -50,10 +50,10 @@ def docs_routes() -> APIRouter:
         return Response(_START, headers=_CACHED, media_type="text/javascript")
 
     def add(name: str, media_type: str) -> None:
-        content = (assets / name).read_bytes()
-
+        # Read when somebody asks: nearly two MiB that most gateways never show.
         @router.get(f"/docs/{name}")
-        async def asset() -> Response:
+        def asset() -> Response:
+            content = (assets / name).read_bytes()
             return Response(content, headers=_CACHED, media_type=media_type)
 
     for name, media_type in _TYPES.items():
