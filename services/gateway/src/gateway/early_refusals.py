@@ -23,7 +23,7 @@ from gateway.http_exchange import WholeAnswer
 from gateway.problems import problem_content, retry_after_of
 from gateway.refusal_counts import RefusalCounts
 from gateway.request_errors import TimeoutMalformed
-from gateway.request_headers import seconds_from
+from gateway.request_headers import first_values, seconds_from
 from servicekit import request_context
 from servicekit.trace_sampling import parse_traceparent
 
@@ -89,7 +89,7 @@ class EarlyRefusals:
         found = self._routes.find(scope)
         if found is None:
             return None
-        headers = dict(reversed(scope["headers"]))
+        headers = first_values(scope)
         if not headers.keys().isdisjoint(_UNCOMMON) or not _has_plain_timeout(headers):
             return None
         traceparent = headers.get(b"traceparent", b"").decode("latin-1")
