@@ -9,7 +9,7 @@ _THRESHOLDS = (50_000, 20, 100)
 
 
 def collect_seldom() -> None:
-    """Call it when a service begins to start, whose libraries are all to stay, and so keep it.
+    """Call it before a service's libraries are read, which are all to stay, and so keep it.
 
     What a request is made of goes when its references do. Looking for cycles in it would find next
     to nothing, and takes a tenth of its time or more.

@@ -11,7 +11,6 @@ from pydantic import ValidationError
 from pydantic_settings import BaseSettings
 
 from servicekit.build_info import announce_build
-from servicekit.garbage import collect_seldom
 from servicekit.logs import configure_logs
 from servicekit.settings import TelemetrySettings
 
@@ -34,7 +33,6 @@ def run_service(
         expected: errors that keep a service from starting and speak for themselves, beside OSError
             (an address in use, a file that is not there). They are logged without a traceback.
     """
-    collect_seldom()
     configure_logs(name, "", "info")
     try:
         settings = settings_type()
