@@ -269,7 +269,7 @@ def test_status_tells_what_runs(platform: Platform) -> None:
     platform.process = running
 
 
-def test_what_keeps_the_books_gives_way_to_what_answers(platform: Platform) -> None:
+def test_models_give_way_to_who_lets_requests_in_and_the_books_to_both(platform: Platform) -> None:
     platform.start_ready()
 
     niceness = {
@@ -278,7 +278,7 @@ def test_what_keeps_the_books_gives_way_to_what_answers(platform: Platform) -> N
     }
 
     assert niceness["prediction_log"] == niceness["drift"] > niceness["inference"]
-    assert niceness["inference"] == niceness["gateway"]
+    assert niceness["inference"] > niceness["gateway"]
 
 
 def test_status_without_a_platform_says_so(new_platform: Platform) -> None:

@@ -16,7 +16,10 @@ from weir_local.supervisor import Part
 
 _STORES, _SERVICES, _EDGE = range(3)
 _SERVICE_ROLE = "weir"
-_BOOKS_NICENESS = 10
+_INFERENCE_NICENESS = 5
+"""It takes all the processor time that there is. Who lets requests in, turns them away and answers
+takes a moment of it, and is worth waiting for."""
+_BOOKS_NICENESS = 15
 """Of what follows the events: nobody waits for it, and it does as much a moment later."""
 
 
@@ -148,7 +151,10 @@ def service_parts(
         environment={**shared, "WEIR_DATABASE_URL": endpoints.postgres},
     )
     return [
-        Part(service("inference", endpoints.inference, sealing), stage=_SERVICES),
+        Part(
+            service("inference", endpoints.inference, sealing, _INFERENCE_NICENESS),
+            stage=_SERVICES,
+        ),
         Part(migration, stage=_SERVICES, needs=("postgres",), once=True),
         Part(
             # It waits for its schema by itself; started after the migrations, it would be the one
